@@ -1,0 +1,4 @@
+/** The only entrance to the core. */
+export * from './types.js'
+export * from './events.js'
+export * from './timeline.js'
