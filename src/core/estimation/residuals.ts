@@ -1,0 +1,60 @@
+/**
+ * The latest residuals, kept in order, so that any quantile is one look-up. Fixed memory, no allocation after construction;
+ * `add` moves at most `capacity` numbers.
+ */
+export class Residuals {
+  readonly #ring: Float64Array
+  readonly #sorted: Float64Array
+  #size = 0
+  #at = 0
+
+  constructor(capacity = 128) {
+    this.#ring = new Float64Array(capacity)
+    this.#sorted = new Float64Array(capacity)
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  add(value: number): void {
+    const sorted = this.#sorted
+    if (this.#size === this.#ring.length) {
+      const out = this.#lowerBound(this.#ring[this.#at]!)
+      sorted.copyWithin(out, out + 1, this.#size)
+      this.#size--
+    }
+    const into = this.#lowerBound(value)
+    sorted.copyWithin(into + 1, into, this.#size)
+    sorted[into] = value
+    this.#size++
+    this.#ring[this.#at] = value
+    this.#at = (this.#at + 1) % this.#ring.length
+  }
+
+  /** Quantile `q` (0–1), linear between the kept values; undefined while there is none. */
+  quantile(q: number): number | undefined {
+    if (this.#size === 0) return undefined
+    const rank = Math.min(1, Math.max(0, q)) * (this.#size - 1)
+    const below = Math.floor(rank)
+    const low = this.#sorted[below]!
+    const high = this.#sorted[Math.min(below + 1, this.#size - 1)]!
+    return low + (high - low) * (rank - below)
+  }
+
+  clear(): void {
+    this.#size = 0
+    this.#at = 0
+  }
+
+  #lowerBound(value: number): number {
+    let low = 0
+    let high = this.#size
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#sorted[middle]! < value) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
