@@ -1,0 +1,3 @@
+export * from './types.js'
+export * from './record.js'
+export { RecentRequests } from './recent.js'
