@@ -136,6 +136,12 @@ export class BackendModel {
     }
   }
 
+  /** What a token costs here, in milliseconds of backend time: a prompt token its prefill, an output token its share of a step. */
+  tokenCost(streams: number, contextTokens: Tokens): { prompt: Ms, output: Ms } {
+    const sharers = Math.max(1, streams)
+    return { prompt: this.#prefill.weight(1), output: this.decodeStepMs(sharers, contextTokens) / sharers }
+  }
+
   /** Median error of recent prefill predictions of this size, as a ratio; undefined before the first. */
   prefillErrorRatio(uncached: Tokens): number | undefined {
     return this.#prefill.errorRatio(this.prefillMs(uncached))
