@@ -1,1 +1,8 @@
+export { ANONYMOUS_TENANT, isLoopback } from './check.js'
+export { hasTargets, matchInWords, targetsInWords, warningsOf, withoutSecrets, type ConfigWarning } from './explain.js'
+export type { Environment } from './interpolate.js'
+export { configFrom, loadConfig, parseConfig, type ParseOptions } from './load.js'
+export { nearest } from './nearest.js'
+export { ConfigError, type ConfigProblem } from './problems.js'
 export * from './schema.js'
+export { formatDuration, formatSize } from './units.js'

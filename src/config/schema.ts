@@ -2,16 +2,25 @@
  * The one schema: types, validation, defaults, the JSON Schema for editors and docs/configuration.md all come from here.
  * Every property has a description, and a default unless its absence means something.
  */
-import { Type, type Static, type TObject, type TProperties } from '@sinclair/typebox'
+import { Type, type Static, type TObject, type TProperties, type TSchema } from '@sinclair/typebox'
 import { POLICIES, type Bytes, type Ms } from '../core/index.js'
 
-/** Written `500ms`, `2s`, `10m`, `1h`; milliseconds after loading. */
-const Duration = (options: { description: string, default?: string }) =>
-  Type.Unsafe<Ms>(Type.String({ ...options, format: 'duration' }))
+/** Written `500ms`, `2s`, `10m`, `1h`; milliseconds after loading. More than zero, unless `zero` says that zero means something. */
+const Duration = (options: { description: string, default?: string, zero?: true }) =>
+  Type.Unsafe<Ms>(Type.String({ ...options, unit: 'ms' }))
 
 /** Written `64KiB`, `32MiB` or plain bytes; bytes after loading. */
 const Size = (options: { description: string, default?: string }) =>
-  Type.Unsafe<Bytes>(Type.String({ ...options, format: 'size' }))
+  Type.Unsafe<Bytes>(Type.String({ ...options, unit: 'bytes' }))
+
+/** Never shown: not in messages, not by `sluice check`. */
+const Secret = (description: string) => Type.String({ minLength: 1, writeOnly: true, description })
+
+/** Names become header values, metric labels and parts of paths. */
+const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._:-]{0,62}$'
+const Name = (description: string) => Type.String({ pattern: NAME_PATTERN, description })
+const named = <T extends TSchema>(description: string, each: T) =>
+  Type.Record(Type.String({ pattern: NAME_PATTERN }), each, { additionalProperties: false, default: {}, description })
 
 const choice = <const T extends readonly string[]>(names: T, options: { description: string, default?: T[number] }) =>
   Type.Unsafe<T[number]>(Type.String({ ...options, enum: [...names] }))
@@ -35,12 +44,12 @@ const Tls = Type.Optional(Type.Object({
 
 const Backend = Type.Object({
   url: Type.String({ description: 'Base address, for example `http://10.0.0.1:8000`.' }),
-  name: Type.Optional(Type.String({ description: 'Its name in headers, metrics and logs. Absent: host and port of `url`.' })),
+  name: Type.Optional(Name('Its name in headers, metrics and logs. Absent: host and port of `url`.')),
   engine: choice(ENGINES, { default: 'openai', description: 'Kind of model server. `openai` assumes nothing beyond the OpenAI protocol.' }),
   models: Type.Optional(Strings('Models that it serves. Absent: asked from its `/v1/models`.')),
   max_inflight: Type.Optional(Type.Integer({ minimum: 1, description: 'Hard cap on requests in flight. Absent: none.' })),
   cost_per_hour: Type.Optional(Type.Number({ minimum: 0, description: 'Cost per hour, for cost per million tokens. Absent: unknown.' })),
-  api_key: Type.Optional(Type.String({ description: 'Sent to this backend as its bearer token.' })),
+  api_key: Type.Optional(Secret('Sent to this backend as its bearer token.')),
   tls: Tls,
 }, { additionalProperties: false, description: 'One model server.' })
 
@@ -60,7 +69,7 @@ const ServiceClassSchema = Type.Object({
   pools: Type.Array(Type.String(), { default: [], description: 'Pools in order of preference. Empty: every pool.' }),
   on_infeasible: choice(['reject', 'best_effort'], { default: 'reject', description: 'What `enforce` does with a request that cannot meet its targets.' }),
   queue_limit: Type.Integer({ minimum: 0, default: 1000, description: 'Most requests that may wait; one more is refused with `queue_full`.' }),
-  max_queue: Duration({ default: '60s', description: 'Longest wait in the queue.' }),
+  max_queue: Duration({ default: '60s', zero: true, description: 'Longest wait in the queue.' }),
   batch_mode: choice(['hold', 'guarded', 'shared'], { default: 'guarded', description: 'How work without a TTFT target shares backends with interactive work.' }),
 }, { additionalProperties: false, description: 'A named SLO and how to treat it.' })
 
@@ -73,22 +82,22 @@ const Match = Type.Object({
 }, { additionalProperties: false, description: 'All conditions given must hold.' })
 
 const Route = Type.Object({
-  name: Type.Optional(Type.String({ description: 'Name in metrics and logs. Absent: its number, counted from 1.' })),
+  name: Type.Optional(Name('Name in metrics and logs. Absent: its number, counted from 1.')),
   match: Match,
   class: Type.String({ description: 'Service class of the requests that match.' }),
   continuation: Type.Boolean({ default: false, description: 'Continue a broken stream on another backend where that can be exact.' }),
 }, { additionalProperties: false, description: 'A rule that gives matching requests a class. The first match wins.' })
 
 const Key = Type.Object({
-  name: Type.String({ description: 'Name of the tenant.' }),
-  key: Type.Optional(Type.String({ description: 'The secret; use `${NAME}`.' })),
-  sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Hash of the secret, in its place.' })),
+  name: Name('Name of the tenant.'),
+  key: Type.Optional(Secret('The secret; use `${NAME}`.')),
+  sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', writeOnly: true, description: 'SHA-256 of the secret in hexadecimal, in its place.' })),
   file: Type.Optional(Type.String({ description: 'File that holds the secret, in its place; read again on reload.' })),
   classes: Type.Optional(Strings('Classes that it may use. Absent: all.')),
   models: Type.Optional(Strings('Models that it may use; `*` as a wildcard. Absent: all.')),
-  min_ttft: Type.Optional(Duration({ description: 'Tightest TTFT that it may ask for by header.' })),
-  min_tpot: Type.Optional(Duration({ description: 'Tightest TPOT that it may ask for by header.' })),
-  min_deadline: Type.Optional(Duration({ description: 'Tightest deadline that it may ask for by header.' })),
+  min_ttft: Type.Optional(Duration({ zero: true, description: 'Tightest TTFT that it may ask for by header.' })),
+  min_tpot: Type.Optional(Duration({ zero: true, description: 'Tightest TPOT that it may ask for by header.' })),
+  min_deadline: Type.Optional(Duration({ zero: true, description: 'Tightest deadline that it may ask for by header.' })),
   requests_per_minute: Type.Optional(Type.Integer({ minimum: 1, description: 'Rate limit. Absent: none.' })),
   tokens_per_minute: Type.Optional(Type.Integer({ minimum: 1, description: 'Rate limit on prompt and output tokens. Absent: none.' })),
   max_inflight: Type.Optional(Type.Integer({ minimum: 1, description: 'Most requests at once. Absent: no cap.' })),
@@ -102,18 +111,18 @@ const Auth = Type.Union([
 
 export const ConfigSchema = closed('Configuration of Sluice.', {
   listen: closed('The data plane.', {
-    host: Type.String({ default: '127.0.0.1', description: 'Address to bind; one that is not loopback needs `auth`.' }),
+    host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to bind; one that is not loopback needs `auth`.' }),
     port: Port('Port; 0 picks a free one.', 8080),
     tls: Tls,
   }),
   admin: closed('The admin plane: metrics, health, state, dashboard.', {
-    host: Type.String({ default: '127.0.0.1', description: 'Address to bind.' }),
+    host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to bind.' }),
     port: Port('Port; 0 picks a free one.', 9090),
-    token: Type.Optional(Type.String({ description: 'Bearer token for actions and, off loopback, for everything but health. Absent: actions are refused.' })),
+    token: Type.Optional(Secret('Bearer token for actions and, off loopback, for everything but health. Absent: actions are refused.')),
     tls: Tls,
   }),
-  pools: Type.Record(Type.String(), Pool, { default: {}, description: 'Backends by pool.' }),
-  classes: Type.Record(Type.String(), ServiceClassSchema, { default: {}, description: 'Service classes by name. `default` always exists; it has no targets unless they are given here.' }),
+  pools: named('Backends by pool.', Pool),
+  classes: named('Service classes by name. `default` always exists; it has no targets unless they are given here.', ServiceClassSchema),
   routes: Type.Array(Route, { default: [], description: 'Rules, first match wins; what matches none has class `default`.' }),
   auth: Type.Optional(Auth),
   admission: closed('Feasibility-checked admission.', {
@@ -131,7 +140,7 @@ export const ConfigSchema = closed('Configuration of Sluice.', {
     total: Duration({ default: '30m', description: 'For the whole request.' }),
     write_stall: Duration({ default: '30s', description: 'For a client that does not read.' }),
     request_body: Duration({ default: '30s', description: 'For the client to send its body.' }),
-    drain: Duration({ default: '30s', description: 'Grace for running streams after SIGTERM.' }),
+    drain: Duration({ default: '30s', zero: true, description: 'Grace for running streams after SIGTERM.' }),
   }),
   retries: closed('Retries before the first token, on another backend.', {
     max_attempts: Type.Integer({ minimum: 1, maximum: 10, default: 3, description: 'Attempts per request, the first included.' }),
@@ -182,11 +191,25 @@ export const ConfigSchema = closed('Configuration of Sluice.', {
   }),
 })
 
-/** The configuration after loading: defaults filled in, durations in ms, sizes in bytes, environment read. */
-export type Config = Static<typeof ConfigSchema>
-export type PoolConfig = Static<typeof Pool>
-export type BackendConfig = Static<typeof Backend>
+type Written = Static<typeof ConfigSchema>
+type WrittenPool = Static<typeof Pool>
+
+/** After loading, `name` is always there. */
+export type BackendConfig = Static<typeof Backend> & { name: string }
+export type PoolConfig = Omit<WrittenPool, 'backends'> & { backends: BackendConfig[] }
 export type ServiceClassConfig = Static<typeof ServiceClassSchema>
-export type RouteConfig = Static<typeof Route>
-export type KeyConfig = Static<typeof Key>
-export type AuthConfig = Static<typeof Auth>
+/** After loading, `name` is always there; header names are in lower case, the method in upper case. */
+export type RouteConfig = Static<typeof Route> & { name: string }
+/** After loading, a secret is known by its SHA-256 alone, however it was given. */
+export type KeyConfig = Omit<Static<typeof Key>, 'key' | 'file' | 'sha256'> & { sha256: string }
+export type AuthConfig = 'none' | 'passthrough' | { keys: KeyConfig[] }
+
+/**
+ * The configuration after loading: defaults filled in, durations in ms, sizes in bytes, environment and files read, frozen.
+ * `classes.default` exists. Urls of backends have no trailing slash.
+ */
+export type Config = Omit<Written, 'pools' | 'routes' | 'auth'> & {
+  pools: Record<string, PoolConfig>
+  routes: RouteConfig[]
+  auth?: AuthConfig
+}

@@ -1,0 +1,9 @@
+import type { Command } from '../command.js'
+
+/** Commands by name, each loaded when it is asked for: `sluice check` pays nothing for the gateway. */
+export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  check: () => import('./check.js'),
+}
+
+/** What `sluice` does when no command is named. */
+export const DEFAULT_COMMAND = 'serve'
