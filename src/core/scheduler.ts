@@ -1,0 +1,285 @@
+import { retryAfterMs } from './admission/retry-after.js'
+import type { Decision, Explanation, FleetSpec, Scheduler, SchedulerEvent, SchedulerOptions, SchedulerState } from './events.js'
+import { Fleet } from './fleet.js'
+import { Lease } from './ledger/lease.js'
+import { OpenBackends, servable } from './open-backends.js'
+import { DrainRate } from './ordering/drain-rate.js'
+import { Heap } from './ordering/heap.js'
+import type { Lane } from './ordering/lane.js'
+import type { Placement } from './placement/placement.js'
+import { createPlacement } from './placement/registry.js'
+import { dueAtMs, TrackedRequest } from './request.js'
+import { schedulerState } from './state.js'
+import type { AttemptVerdict, BackendId, BackendState, ClassName, EngineReport, Ms, Random, RefusalReason, RequestId, RequestSpec } from './types.js'
+
+/** Bytes of prompt text per token. */
+const BYTES_PER_TOKEN = 4
+
+export function createScheduler(options: SchedulerOptions, random: Random, nowMs: Ms): Scheduler {
+  return new SloScheduler(options, random, nowMs)
+}
+
+/**
+ * Owns every request from its arrival to its end, and asks others to judge: which backends are open, where the policy puts
+ * a request, what it costs. One pass over the heads of the lanes follows every event that may have changed an answer.
+ */
+class SloScheduler implements Scheduler {
+  readonly #options: SchedulerOptions
+  readonly #random: Random
+  readonly #fleet: Fleet
+  readonly #placement: Placement
+  readonly #requests = new Map<RequestId, TrackedRequest>()
+  readonly #queuedByClass = new Map<ClassName, number>()
+  readonly #drain = new Map<ClassName, DrainRate>()
+  readonly #expiries = new Heap<TrackedRequest>((a, b) => a.expiresAtMs < b.expiresAtMs || (a.expiresAtMs === b.expiresAtMs && a.sequence < b.sequence))
+  readonly #open = new OpenBackends()
+  #decisions: Decision[] = []
+  #sequence = 0
+  #waiting = 0
+  #nowMs: Ms
+  /** When the driver will call back by itself. */
+  #wakeAtMs: Ms = Infinity
+  /** When something that is held is worth another look although nothing happens. */
+  #lookAgainAtMs: Ms = Infinity
+
+  constructor(options: SchedulerOptions, random: Random, nowMs: Ms) {
+    this.#options = options
+    this.#random = random
+    this.#fleet = new Fleet(options.fleet)
+    this.#placement = createPlacement(options.policy, random)
+    this.#nowMs = nowMs
+  }
+
+  handle(event: SchedulerEvent, nowMs: Ms): readonly Decision[] {
+    this.#nowMs = Math.max(this.#nowMs, nowMs)
+    this.#decisions = []
+    if (this.#wakeAtMs <= this.#nowMs) this.#wakeAtMs = Infinity
+    switch (event.type) {
+      case 'arrival': this.#arrive(event.request); break
+      case 'first_token': this.#requests.get(event.id)?.lease?.firstToken(this.#nowMs); break
+      case 'progress': this.#progress(event.id, event.outputTokens); break
+      case 'retry': this.#retry(event.id, event.verdict, event.retryAfterMs); break
+      case 'end': this.#end(event.id, event.verdict, event.retryAfterMs); break
+      case 'cancel': this.#end(event.id, 'cancelled', undefined); break
+      case 'backend_state': this.#backendState(event.backend, event.state); break
+      case 'backend_restarted': break
+      case 'engine_report': this.#engineReport(event.backend, event.report); break
+      case 'pool_mode': this.#fleet.setPoolMode(event.pool, event.mode); break
+      case 'configure': this.#configure(event.fleet); break
+      case 'tick': break
+    }
+    this.#expire()
+    this.#dispatch()
+    if (event.type === 'arrival') this.#settle(event.request.id)
+    if (event.type === 'retry') this.#settle(event.id)
+    this.#wake()
+    return this.#decisions
+  }
+
+  state(nowMs: Ms): SchedulerState {
+    return schedulerState(this.#options, this.#fleet, this.#drain, Math.max(nowMs, this.#nowMs))
+  }
+
+  #arrive(spec: RequestSpec): void {
+    if (this.#requests.has(spec.id)) {
+      throw new Error(`scheduler: a request with id "${spec.id}" has arrived already and has not ended; give every request its own id`)
+    }
+    const serviceClass = this.#fleet.class(spec.class)
+    const promptTokens = spec.promptTokens ?? Math.max(1, Math.ceil(spec.promptBytes / BYTES_PER_TOKEN))
+    const request = new TrackedRequest(spec, serviceClass, this.#sequence++, promptTokens, this.#nowMs)
+    const lane = this.#fleet.lane(serviceClass, spec.model)
+    if (!servable(request, lane)) {
+      this.#refuse('reject', request, lane.tiers.length > 0 || this.#fleet.backends.size === 0 ? 'no_healthy_backend' : 'model_not_found')
+      return
+    }
+    this.#requests.set(spec.id, request)
+    this.#enqueue(request, lane)
+  }
+
+  #enqueue(request: TrackedRequest, lane: Lane): void {
+    request.queuedAtMs = this.#nowMs
+    lane.push(request)
+    this.#waiting++
+    this.#queuedByClass.set(request.class.name, this.#queued(request.class.name) + 1)
+  }
+
+  /** Out of the queue, for whatever reason. */
+  #dequeue(request: TrackedRequest): void {
+    request.lane?.remove(request)
+    this.#waiting--
+    const name = request.class.name
+    this.#queuedByClass.set(name, this.#queued(name) - 1)
+    this.#drainRate(name).departed(this.#nowMs)
+  }
+
+  #queued(name: ClassName): number {
+    return this.#queuedByClass.get(name) ?? 0
+  }
+
+  #drainRate(name: ClassName): DrainRate {
+    let rate = this.#drain.get(name)
+    if (rate === undefined) {
+      rate = new DrainRate(this.#nowMs)
+      this.#drain.set(name, rate)
+    }
+    return rate
+  }
+
+  #progress(id: RequestId, outputTokens: number): void {
+    this.#requests.get(id)?.lease?.progress(outputTokens, this.#nowMs)
+  }
+
+  #retry(id: RequestId, verdict: AttemptVerdict, retryAfter: Ms | undefined): void {
+    const request = this.#requests.get(id)
+    const lease = request?.lease
+    if (request === undefined || lease === undefined) return
+    this.#release(request, verdict, retryAfter)
+    const lane = this.#fleet.lane(request.class, request.spec.model)
+    const { id: backend } = lease.backend.spec
+    request.failedOn.push(backend)
+    // An engine that merely had enough may be asked again when nobody else is left.
+    if (verdict === 'backpressure' && !servable(request, lane)) request.failedOn.splice(request.failedOn.indexOf(backend), 1)
+    request.key = -Infinity
+    this.#enqueue(request, lane)
+    if (!servable(request, lane)) this.#leave(request, 'no_healthy_backend')
+  }
+
+  #end(id: RequestId, verdict: AttemptVerdict, retryAfter: Ms | undefined): void {
+    const request = this.#requests.get(id)
+    if (request === undefined) return
+    if (request.lease !== undefined) this.#release(request, verdict, retryAfter)
+    else this.#dequeue(request)
+    this.#requests.delete(id)
+  }
+
+  #release(request: TrackedRequest, verdict: AttemptVerdict, retryAfter: Ms | undefined): void {
+    const lease = request.lease as Lease
+    lease.release()
+    request.lease = undefined
+    if (verdict === 'backpressure') lease.backend.backpressure.refused(lease.backend.requests, retryAfter, this.#nowMs)
+  }
+
+  #backendState(id: BackendId, state: BackendState): void {
+    const backend = this.#fleet.backends.get(id)
+    if (backend === undefined) return
+    backend.state = state
+    if (state === 'down' || state === 'draining') this.#expireUnservable()
+  }
+
+  #engineReport(id: BackendId, report: EngineReport): void {
+    const backend = this.#fleet.backends.get(id)
+    if (backend === undefined) return
+    backend.report = report
+    backend.reportAtMs = this.#nowMs
+  }
+
+  #configure(spec: FleetSpec): void {
+    const waiting = this.#fleet.lanes.flatMap((lane) => [...lane.drain()])
+    this.#fleet.configure(spec)
+    for (const request of waiting) this.#fleet.lane(request.class, request.spec.model).push(request)
+    this.#expireUnservable()
+  }
+
+  #expireUnservable(): void {
+    for (const lane of this.#fleet.lanes) {
+      const head = lane.head()
+      if (head === undefined || servable(head, lane)) continue
+      for (const request of [...lane.waiting()]) {
+        if (!servable(request, lane)) this.#leave(request, 'no_healthy_backend')
+      }
+    }
+  }
+
+  #expire(): void {
+    for (let next = this.#nextExpiry(); next !== undefined && next.expiresAtMs <= this.#nowMs; next = this.#nextExpiry()) {
+      this.#leave(next, 'queue_expired')
+    }
+  }
+
+  /** The waiting request that expires first; entries of those that left are dropped on the way. */
+  #nextExpiry(): TrackedRequest | undefined {
+    let next = this.#expiries.peek()
+    while (next !== undefined && next.lane === undefined) {
+      this.#expiries.pop()
+      next = this.#expiries.peek()
+    }
+    return next
+  }
+
+  #dispatch(): void {
+    this.#lookAgainAtMs = Infinity
+    for (const lane of this.#fleet.lanes) {
+      for (let head = lane.head(); head !== undefined; head = lane.head()) {
+        if (!this.#dispatchHead(head, lane)) break
+      }
+    }
+  }
+
+  #dispatchHead(request: TrackedRequest, lane: Lane): boolean {
+    const open = this.#open.find(request, lane, this.#placement.reach, this.#nowMs)
+    if (open.length === 0) {
+      request.heldBy = this.#open.heldBy
+      this.#lookAgainAtMs = Math.min(this.#lookAgainAtMs, this.#open.resumesAtMs)
+      return false
+    }
+    const backend = this.#placement.place(request, open, this.#nowMs)
+    if (backend === undefined) return false
+    this.#dequeue(request)
+    request.attempts++
+    request.lease = new Lease(request, backend, request.promptTokens, this.#nowMs)
+    this.#decisions.push({ type: 'dispatch', id: request.spec.id, backend: backend.spec.id, why: this.#why(request, backend.spec.id) })
+    return true
+  }
+
+  /** What was not dispatched at once waits, if there is room; what comes back from an attempt has its place already. */
+  #settle(id: RequestId): void {
+    const request = this.#requests.get(id)
+    if (request?.lane === undefined) return
+    if (request.attempts === 0 && this.#queued(request.class.name) > request.class.queueLimit) {
+      this.#dequeue(request)
+      this.#requests.delete(id)
+      this.#refuse('reject', request, 'queue_full')
+      return
+    }
+    if (this.#expiries.size > 2 * this.#waiting + 64) this.#expiries.retain(({ lane }) => lane !== undefined)
+    this.#expiries.push(request)
+  }
+
+  /** Out of the queue unserved. */
+  #leave(request: TrackedRequest, reason: RefusalReason): void {
+    this.#dequeue(request)
+    this.#requests.delete(request.spec.id)
+    this.#refuse('expire', request, reason)
+  }
+
+  #refuse(type: 'reject' | 'expire', request: TrackedRequest, reason: RefusalReason): void {
+    const { name } = request.class
+    this.#decisions.push({
+      type, id: request.spec.id, reason,
+      retryAfterMs: reason === 'model_not_found' ? undefined : retryAfterMs(this.#queued(name), this.#drainRate(name).perSecond(this.#nowMs), this.#random),
+      retryCanMeet: reason !== 'model_not_found',
+      why: this.#why(request, undefined),
+    })
+  }
+
+  #why(request: TrackedRequest, chosen: string | undefined): Explanation {
+    return {
+      policy: this.#options.policy,
+      verdict: 'unknown',
+      promptTokens: request.promptTokens,
+      waitedMs: this.#nowMs - request.spec.receivedAtMs,
+      slackMs: dueAtMs(request.spec, request.class) - this.#nowMs,
+      ...chosen !== undefined && { chosen },
+      ...request.heldBy !== undefined && { heldBy: request.heldBy },
+      ...this.#placement.figures,
+    }
+  }
+
+  /** Asks for a call at the next time that matters, unless one is due by then already. */
+  #wake(): void {
+    const atMs = Math.min(this.#nextExpiry()?.expiresAtMs ?? Infinity, this.#lookAgainAtMs)
+    if (atMs === Infinity || atMs === this.#wakeAtMs) return
+    this.#wakeAtMs = atMs
+    this.#decisions.push({ type: 'wake', atMs })
+  }
+}
