@@ -47,10 +47,9 @@ export class Breaker {
     if (this.#state === 'open' && nowMs >= this.#sinceMs + this.#options.openMs) this.#enter('half_open', nowMs)
   }
 
-  /** The first token of an attempt came. */
+  /** The first token of an attempt came: proof of life for a probe, but no success, since the stream may yet break. */
   progressed(dispatchedAtMs: Ms, nowMs: Ms): void {
-    if (this.#state === 'closed') this.#faults = 0
-    else if (this.#state === 'half_open' && dispatchedAtMs >= this.#sinceMs) this.#close(nowMs)
+    if (this.#state === 'half_open' && dispatchedAtMs >= this.#sinceMs) this.#close(nowMs)
   }
 
   ended(verdict: AttemptVerdict, dispatchedAtMs: Ms, nowMs: Ms): void {

@@ -45,7 +45,7 @@ export type FleetChange =
   | { readonly type: 'report', readonly backend: BackendId, readonly report: EngineReport }
   /** The server process was replaced: its cache is empty. */
   | { readonly type: 'restarted', readonly backend: BackendId }
-  /** Membership, models or the engine's kind have changed: take `pools` and `specs()` anew. */
+  /** Membership, models or the engine's kind have changed: take `pools` and `specs()` anew. States of new backends follow. */
   | { readonly type: 'specs' }
 
 export interface ModelEntry {

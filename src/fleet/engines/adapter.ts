@@ -2,16 +2,15 @@ import type { EngineReport, Ms, Tokens } from '../../core/index.js'
 import type { EngineKind } from '../../config/index.js'
 import type { MetricSet } from '../prometheus.js'
 
-/** One answer to a health probe. `draining`: it serves what it has and wants nothing new. */
-export type HealthReading = 'ok' | 'failed' | 'draining'
+/** One answer to a health probe. A server that shuts down answers like one that is down: it wants nothing new either way. */
+export type HealthReading = 'ok' | 'failed'
 
 export interface HealthProbe {
   readonly path: string
   /** Where a check costs the engine work or takes long, however short the configured interval and timeout are. */
   readonly minIntervalMs?: Ms
   readonly minTimeoutMs?: Ms
-  /** `body` is bounded and may be empty. */
-  read(status: number, body: string): HealthReading
+  read(status: number): HealthReading
 }
 
 /** What one read of an engine's metrics says. Missing = unknown, never zero. */
@@ -55,8 +54,8 @@ export interface EngineAdapter {
   } | undefined
   /** Sources of facts, all asked; later ones add what earlier ones did not say. */
   readonly facts: readonly { readonly path: string, read(body: unknown): EngineFacts }[]
-  /** Names that the server takes for its model beside those that it lists. */
-  readonly modelAliases: readonly string[]
+  /** Names that the server takes for a model that it lists, beside the listed one. */
+  aliases(model: string): readonly string[]
   /** Does it honour `stream_options.include_usage` on the OpenAI stream routes? Only then may the gateway ask for it. */
   readonly reportsUsageWhenAsked: boolean
 }

@@ -1,0 +1,139 @@
+import type { BackendId, Clock, Ms, PoolSpec, Random, AttemptVerdict, BackendSpec } from '../core/index.js'
+import type { BackendConfig } from '../config/index.js'
+import { ProbeLanes } from './lanes.js'
+import { BackendMonitor, type MonitorContext } from './monitor.js'
+import type { ProbeTarget } from './probe.js'
+import { readTls, sameTls } from './tls.js'
+import type { BackendSnapshot, Fleet, FleetBackend, FleetChange, FleetConfig, ModelEntry } from './types.js'
+
+export interface FleetOptions {
+  readonly config: FleetConfig
+  readonly clock: Clock
+  /** Spreads checks over time. */
+  readonly random: Random
+  /** A listener threw. It never keeps the others from hearing. */
+  onError(error: unknown): void
+}
+
+/** Throws where a configured backend cannot be: an address that is none, two of one name, a TLS file that cannot be read. */
+export function createFleet(options: FleetOptions): Fleet {
+  return new WatchedFleet(options)
+}
+
+/** The name of a backend: as configured, else host and port of its address. */
+export function backendId(config: Pick<BackendConfig, 'name' | 'url'>): BackendId {
+  return config.name ?? new URL(config.url).host
+}
+
+class WatchedFleet implements Fleet {
+  readonly #context: MonitorContext
+  readonly #listeners = new Set<(change: FleetChange) => void>()
+  readonly #onError: (error: unknown) => void
+  #monitors: ReadonlyMap<BackendId, BackendMonitor> = new Map()
+  #pools: readonly PoolSpec[] = []
+  #started = false
+
+  constructor({ config, clock, random, onError }: FleetOptions) {
+    this.#context = { clock, random, lanes: new ProbeLanes(), emit: (change) => this.#emit(change) }
+    this.#onError = onError
+    this.configure(config)
+  }
+
+  get backends(): readonly FleetBackend[] { return [...this.#monitors.values()] }
+  get pools(): readonly PoolSpec[] { return this.#pools }
+  get(id: BackendId): FleetBackend | undefined { return this.#monitors.get(id) }
+  specs(): readonly BackendSpec[] { return [...this.#monitors.values()].map((monitor) => monitor.spec) }
+  snapshot(): readonly BackendSnapshot[] { return [...this.#monitors.values()].map((monitor) => monitor.snapshot()) }
+
+  async start(): Promise<void> {
+    this.#started = true
+    for (const monitor of this.#monitors.values()) monitor.start()
+    await Promise.all([...this.#monitors.values()].map((monitor) => monitor.checked))
+  }
+
+  async stop(): Promise<void> {
+    this.#started = false
+    await Promise.all([...this.#monitors.values()].map((monitor) => monitor.stop()))
+  }
+
+  configure(config: FleetConfig): void {
+    const next = new Map<BackendId, BackendMonitor>()
+    const kept: (() => void)[] = []
+    const created: BackendMonitor[] = []
+    for (const [pool, { backends }] of Object.entries(config.pools)) {
+      for (const backend of backends) {
+        const id = backendId(backend)
+        if (next.has(id)) throw new Error(`Two backends are called "${id}". Give each a \`name\` of its own, or list the address once.`)
+        const target = targetOf(backend)
+        const before = this.#monitors.get(id)
+        if (before !== undefined && isSameServer(before, target) && before.configuredEngine === backend.engine) {
+          next.set(id, before)
+          kept.push(() => before.configure(pool, backend, config))
+        } else {
+          const monitor = new BackendMonitor(id, pool, backend, target, config, this.#context)
+          if (before !== undefined) monitor.operatorDrain = before.operatorDrain
+          created.push(monitor)
+          next.set(id, monitor)
+        }
+      }
+    }
+    // Nothing has changed up to here: a bad configuration leaves the old one whole.
+    const gone = [...this.#monitors.values()].filter((monitor) => next.get(monitor.id) !== monitor)
+    this.#monitors = next
+    this.#pools = Object.entries(config.pools).map(([name, { role, mode }]) => ({ name, role, mode }))
+    for (const apply of kept) apply()
+    for (const monitor of gone) void monitor.stop().catch(this.#onError)
+    if (this.#started) for (const monitor of created) monitor.start()
+    if (this.#started) this.#emit({ type: 'specs' })
+  }
+
+  models(): readonly ModelEntry[] {
+    const merged = new Map<string, ModelEntry>()
+    for (const monitor of this.#monitors.values()) {
+      if (monitor.state === 'down') continue
+      for (const entry of monitor.modelEntries ?? []) if (!merged.has(entry.id)) merged.set(entry.id, entry)
+    }
+    return [...merged.values()]
+  }
+
+  onChange(listener: (change: FleetChange) => void): () => void {
+    this.#listeners.add(listener)
+    return () => { this.#listeners.delete(listener) }
+  }
+
+  attemptEnded(id: BackendId, verdict: AttemptVerdict, dispatchedAtMs: Ms): void {
+    this.#monitors.get(id)?.attemptEnded(verdict, dispatchedAtMs)
+  }
+
+  attemptProgressed(id: BackendId, dispatchedAtMs: Ms): void {
+    this.#monitors.get(id)?.attemptProgressed(dispatchedAtMs)
+  }
+
+  drain(id: BackendId): boolean { return this.#setDrain(id, true) }
+  undrain(id: BackendId): boolean { return this.#setDrain(id, false) }
+
+  #setDrain(id: BackendId, drain: boolean): boolean {
+    const monitor = this.#monitors.get(id)
+    if (monitor !== undefined) monitor.operatorDrain = drain
+    return monitor !== undefined
+  }
+
+  #emit(change: FleetChange): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(change)
+      } catch (error) {
+        this.#onError(error)
+      }
+    }
+  }
+}
+
+function targetOf(backend: BackendConfig): ProbeTarget {
+  const url = new URL(backend.url)
+  return { origin: url.origin, basePath: url.pathname.replace(/\/+$/, ''), apiKey: backend.api_key, tls: readTls(backend.tls) }
+}
+
+function isSameServer(monitor: BackendMonitor, target: ProbeTarget): boolean {
+  return monitor.origin === target.origin && monitor.basePath === target.basePath && monitor.apiKey === target.apiKey && sameTls(monitor.tls, target.tls)
+}

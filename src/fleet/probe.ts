@@ -1,0 +1,112 @@
+import { Pool } from 'undici'
+import type { Bytes, Ms } from '../core/index.js'
+import type { TlsMaterial } from './types.js'
+
+/** One answer, whole and bounded. */
+export interface ProbeAnswer {
+  readonly status: number
+  readonly body: string
+}
+
+/** Why a probe got no answer. The message is fit for people and never holds a secret. */
+export class ProbeError extends Error {
+  override readonly name = 'ProbeError'
+  /** Nobody listens at the address: the process is gone, or not there yet. */
+  readonly refused: boolean
+
+  constructor(message: string, refused: boolean) {
+    super(message)
+    this.refused = refused
+  }
+}
+
+export interface ProbeTarget {
+  readonly origin: string
+  readonly basePath: string
+  readonly apiKey: string | undefined
+  readonly tls: TlsMaterial | undefined
+}
+
+const MAX_HEADER_BYTES = 64 * 1024
+
+/**
+ * Small GETs to one backend over connections of their own, so that checks never wait behind streams. The host's name is
+ * resolved anew on each connect; idle connections are closed before uvicorn's 5 s, so an address that moved is noticed.
+ */
+export class ProbeClient {
+  readonly #pool: Pool
+  readonly #target: ProbeTarget
+
+  constructor(target: ProbeTarget) {
+    this.#target = target
+    this.#pool = new Pool(target.origin, {
+      connections: 3,
+      pipelining: 1,
+      keepAliveTimeout: 4_000,
+      keepAliveMaxTimeout: 4_000,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: 30_000, ...target.tls },
+    })
+  }
+
+  /** One GET within `timeoutMs`, connect and body included. Redirects are answers, not followed. */
+  async get(path: string, timeoutMs: Ms, maxBytes: Bytes): Promise<ProbeAnswer> {
+    const signal = AbortSignal.timeout(timeoutMs)
+    const { apiKey, basePath } = this.#target
+    try {
+      const answer = await this.#pool.request({
+        method: 'GET',
+        path: basePath + path,
+        signal,
+        headers: {
+          // OpenMetrics has other names and trailing marks; this keeps servers from choosing it.
+          accept: 'application/json, text/plain;version=0.0.4;q=0.9, */*;q=0.1',
+          'accept-encoding': 'identity',
+          ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+        },
+      })
+      const chunks: Buffer[] = []
+      let bytes = 0
+      for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+        bytes += chunk.length
+        if (bytes > maxBytes) throw new ProbeError(`${path} answered with more than ${maxBytes} bytes`, false)
+        chunks.push(chunk)
+      }
+      return { status: answer.statusCode, body: Buffer.concat(chunks).toString('utf8') }
+    } catch (error) {
+      if (error instanceof ProbeError) throw error
+      if (signal.aborted) throw new ProbeError(`${path} gave no whole answer within ${timeoutMs} ms`, false)
+      throw new ProbeError(...describe(error))
+    }
+  }
+
+  /** Probes under way fail at once. */
+  async close(): Promise<void> {
+    await this.#pool.destroy()
+  }
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  ENOTFOUND: 'host name not found',
+  EAI_AGAIN: 'host name lookup failed',
+  EHOSTUNREACH: 'host unreachable',
+  ENETUNREACH: 'network unreachable',
+  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
+  UND_ERR_SOCKET: 'connection closed by the server',
+}
+
+function describe(error: unknown): [message: string, refused: boolean] {
+  const code = codeOf(error)
+  return [code === undefined ? 'unreadable answer' : WORDS[code] ?? code, code === 'ECONNREFUSED']
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0])
+  if (!(error instanceof Error)) return undefined
+  const { code } = error as NodeJS.ErrnoException
+  return code ?? (error.cause === undefined ? undefined : codeOf(error.cause))
+}
