@@ -1,0 +1,106 @@
+/**
+ * `npm run bench:relay [-- --json] [--quick] [--reps N] [--only A,B] [--proxies a,b] [--node PATH]`:
+ * nginx, HAProxy and Sluice side by side, interleaved, each on the same core, medians over repetitions with spread.
+ */
+import { fork, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { parseArgs } from 'node:util'
+import type { ClientOrder, ClientReport } from './client.js'
+import { LOAD_CORE, ensureInstalled, startProxy, type Proxy, type ProxyName } from './proxies.js'
+import { SCENARIOS, type Scenario } from './scenarios.js'
+import { chart, contractJson, markdown, table, type Sample } from './report.js'
+
+const { values: flags } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    reps: { type: 'string' },
+    only: { type: 'string' },
+    proxies: { type: 'string', default: 'nginx,haproxy,sluice,sluice-plain' },
+    node: { type: 'string', default: process.execPath },
+    docs: { type: 'string' },
+  },
+})
+
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+const pin = (child: ChildProcess) => spawn('taskset', ['-acp', String(LOAD_CORE), String(child.pid)], { stdio: 'ignore' })
+const here = (name: string) => new URL(name, import.meta.url).pathname
+
+/** One measurement: the load runs, the proxy's CPU is read at both ends of the measured window. */
+async function measure (client: ChildProcess, proxy: Proxy, scenario: Scenario, rep: number): Promise<Sample> {
+  const restingBytes = proxy.residentBytes()
+  let cpuNs = 0
+  let peakBytes = 0
+  const report = await new Promise<ClientReport>((resolve, reject) => {
+    const onMessage = (message: { phase: string, report?: ClientReport }) => {
+      if (message.phase === 'measuring') cpuNs = proxy.cpuNs()
+      if (message.phase === 'measured') {
+        cpuNs = proxy.cpuNs() - cpuNs
+        peakBytes = proxy.residentBytes()
+      }
+      if (message.phase !== 'done' || message.report === undefined) return
+      client.off('message', onMessage)
+      resolve(message.report)
+    }
+    client.on('message', onMessage)
+    client.once('exit', code => reject(new Error(`the load client ended with ${code}`)))
+    const order: ClientOrder = { ...scenario.order, port: proxy.port }
+    client.send(order)
+  })
+  client.removeAllListeners('exit')
+  await new Promise(resolve => setTimeout(resolve, 400))
+  return { scenario: scenario.name, proxy: proxy.name, rep, connections: scenario.order.connections, cpuNs, heldBytes: peakBytes - restingBytes, report }
+}
+
+async function main (): Promise<void> {
+  ensureInstalled()
+  const names = flags.proxies.split(',') as ProxyName[]
+  const scenarios = SCENARIOS(flags.quick).filter(scenario => flags.only === undefined || flags.only.split(',').includes(scenario.name))
+  const reps = Number(flags.reps ?? (flags.quick ? 1 : 5))
+  const upstreamPort = await freePort()
+  const upstream = spawn('taskset', ['-c', String(LOAD_CORE), flags.node, here('upstream.js'), String(upstreamPort)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(upstream.stdout, 'data')
+  const client = fork(here('client.js'), { execPath: flags.node })
+  pin(client)
+  // The upstream without a proxy is the floor that added times are counted from.
+  const proxies: Proxy[] = [{ name: 'direct', port: upstreamPort, cpuNs: () => 0, residentBytes: () => 0, stop: async () => {} }]
+  try {
+    for (const name of names) proxies.push(await startProxy(name, await freePort(), upstreamPort, flags.node))
+    const samples: Sample[] = []
+    const total = reps * scenarios.length * proxies.length
+    for (let rep = 0; rep < reps; rep++) {
+      for (const scenario of scenarios) {
+        // The order turns with every repetition, so that drift of the machine hits all alike.
+        for (let i = 0; i < proxies.length; i++) {
+          const proxy = proxies[(i + rep) % proxies.length]!
+          process.stderr.write(`\r\x1b[K${samples.length + 1}/${total} ${scenario.name} ${proxy.name}`)
+          samples.push(await measure(client, proxy, scenario, rep))
+        }
+      }
+    }
+    process.stderr.write('\r\x1b[K')
+    if (flags.json) process.stdout.write(`${JSON.stringify(contractJson(samples))}\n`)
+    else process.stdout.write(table(samples))
+    if (flags.docs !== undefined) {
+      writeFileSync(`${flags.docs}.md`, markdown(samples, { reps, command: `npm run bench:relay -- ${process.argv.slice(2).join(' ')}` }))
+      writeFileSync(`${flags.docs}.svg`, chart(samples))
+      writeFileSync(`${flags.docs}.json`, `${JSON.stringify(contractJson(samples), null, 2)}\n`)
+    }
+  } finally {
+    for (const proxy of proxies) await proxy.stop()
+    client.kill()
+    upstream.kill()
+  }
+}
+
+await main()
