@@ -5,4 +5,5 @@ export { configFrom, loadConfig, parseConfig, type ParseOptions } from './load.j
 export { nearest } from './nearest.js'
 export { ConfigError, type ConfigProblem } from './problems.js'
 export * from './schema.js'
+export { watchConfig, type ConfigWatch, type WatchOptions } from './watch.js'
 export { formatDuration, formatSize } from './units.js'

@@ -7,16 +7,27 @@ export type Dialect =
   /** Embeddings, rerank, score, classify: one JSON answer, scheduled by deadline, no token metering. */
   | 'scored'
 
+/** The three shapes of error bodies: see contract errors. */
+export type ErrorShape = 'openai' | 'anthropic' | 'tgi'
+
 /** What the gateway needs of a generation request's body, found by scanning its bytes. Nothing here is text of the prompt. */
 export interface RequestFields {
+  /** Of the path, or of the body where a path has two owners (`/generate`). */
+  readonly dialect: Dialect
   readonly model: string | undefined
-  /** As the body says; the dialect's own default where it is silent. */
+  /** Will the answer stream: as path and body say. */
   readonly stream: boolean
-  /** Bytes of prompt text: messages' content, `prompt`, `input`, `inputs`, `system`, tools. JSON syntax and field names excluded. */
+  /**
+   * Bytes of prompt text in UTF-8, escapes resolved: messages' content, `prompt`, `input`, `inputs`, `system`. Of
+   * messages JSON syntax, names, roles, ids, URLs and inline media are left out; tools count as the JSON they are, since
+   * templates render them so.
+   */
   readonly promptBytes: Bytes
-  /** Where the prompt was given as token ids. */
+  /** Where the whole prompt was given as token ids. */
   readonly promptTokens: Tokens | undefined
-  /** The client's cap times `n` (or `best_of`), undefined = not given. */
+  /** Images, audio and other parts whose tokens the bytes do not tell. */
+  readonly mediaParts: number
+  /** The client's cap times `n` (or `best_of`) times the number of prompts, undefined = not given. */
   readonly maxOutputTokens: Tokens | undefined
   readonly n: number
   readonly bestOf: number | undefined
@@ -32,6 +43,10 @@ export interface RequestFields {
   readonly prefixBlockBytes: Bytes
   /** Names of the members at the top level, for the deny-list. */
   readonly memberNames: readonly string[]
+  /** Start and end of each member's value, two entries per name: what splices need. */
+  readonly memberSpans: readonly number[]
+  /** Position of the object's closing brace. */
+  readonly closingBrace: number
 }
 
 /** An error that an engine put inside a 200 stream, or in an error body, whatever its shape. */
@@ -62,14 +77,18 @@ export interface StreamMeter {
   readonly events: number
   /** First event that is not a comment: decides whether the head may go out. `undefined` until one is complete. */
   readonly firstEventIsError: boolean | undefined
-  /** From the engine's `usage` (or TGI details), once seen. */
+  /** From the engine's `usage` (or TGI details), once seen; built at each read. */
   readonly usage: Usage | undefined
   readonly error: EngineError | undefined
-  /** A terminal sign of the dialect was seen (`[DONE]`, message_stop, response.completed, generated_text, finish_reason); an end without it is a truncation. */
+  /** A terminal sign of the dialect was seen (`[DONE]`, message_stop, response.completed, generated_text, finish_reason of each choice); an end without it is a truncation. */
   readonly finished: boolean
+  /** Bytes of an unfinished event went out: what comes next (an error event) has to close it first. */
+  readonly midEvent: boolean
 }
 
 export interface MeterOptions {
+  /** Choices that the answer has (`n`, times prompts), 1 where not given: it is finished when each has its finish_reason. */
+  readonly choices?: number
   /** Remove the usage-only event (because the gateway asked for it and the client did not). */
   readonly stripUsage: boolean
 }
