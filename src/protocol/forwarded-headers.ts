@@ -1,0 +1,71 @@
+import type { Headers } from './slo-headers.js'
+
+/** Request headers that a backend gets to see; credentials, cookies and whatever steers the gateway stay here. */
+const TO_BACKEND: ReadonlySet<string> = new Set([
+  'accept', 'accept-language', 'content-type', 'user-agent', 'traceparent', 'tracestate', 'x-request-id',
+  // Session affinity inside an engine's own data-parallel ranks, and the load report of vLLM.
+  'x-session-id', 'x-correlation-id', 'endpoint-load-metrics-format',
+  'anthropic-version', 'anthropic-beta', 'openai-beta',
+])
+
+/** Sent on only by `auth: passthrough`. */
+const CREDENTIALS: ReadonlySet<string> = new Set(['authorization', 'x-api-key'])
+
+/** RFC 9110 section 7.6.1 and its old companions: they belong to one connection. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding', 'upgrade',
+])
+
+/** Response headers that are the gateway's own to set. */
+const OURS: ReadonlySet<string> = new Set([
+  'date', 'server', 'content-length', 'x-request-id', 'x-should-retry', 'x-accel-buffering', 'server-timing', 'set-cookie', 'alt-svc', 'strict-transport-security',
+])
+
+// eslint-disable-next-line no-control-regex
+const UNSAFE = /[\x00-\x08\x0a-\x1f\x7f]/
+
+/**
+ * Headers for a backend out of a client's: an allow-list, less what `Connection` names. The caller adds host, length,
+ * accept-encoding and the backend's own key. The result has no prototype.
+ */
+export function headersToBackend (headers: Headers, passCredentials: boolean): Record<string, string> {
+  const dropped = connectionNames(headers)
+  const out = Object.create(null) as Record<string, string>
+  for (const name of Object.keys(headers)) {
+    if (!TO_BACKEND.has(name) && !(passCredentials && CREDENTIALS.has(name))) continue
+    if (dropped.has(name)) continue
+    const value = headers[name]
+    const text = typeof value === 'string' ? value : value?.join(', ')
+    if (text !== undefined && !UNSAFE.test(text)) out[name] = text
+  }
+  return out
+}
+
+/**
+ * A backend's response headers that may go to the client: all but hop-by-hop ones, what its `Connection` names, those
+ * that the gateway sets itself (`x-sluice-*` among them), and values that could break a header apart.
+ * `content-length` is left out: the writer knows whether the body is unchanged.
+ */
+export function headersToClient (headers: Headers): Record<string, string | readonly string[]> {
+  const dropped = connectionNames(headers)
+  const out = Object.create(null) as Record<string, string | readonly string[]>
+  for (const key of Object.keys(headers)) {
+    const name = key.toLowerCase()
+    if (HOP_BY_HOP.has(name) || OURS.has(name) || dropped.has(name) || name.startsWith('x-sluice-') || name.startsWith('x-ratelimit-')) continue
+    if (!/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name)) continue
+    const value = headers[key]
+    if (value === undefined || (typeof value === 'string' ? UNSAFE.test(value) : value.some(item => UNSAFE.test(item)))) continue
+    out[name] = value
+  }
+  return out
+}
+
+function connectionNames (headers: Headers): ReadonlySet<string> {
+  const value = Object.hasOwn(headers, 'connection') ? headers['connection'] : undefined
+  if (value === undefined) return NONE
+  const text = typeof value === 'string' ? value : value.join(',')
+  if (text === 'keep-alive' || text === 'close') return NONE
+  return new Set(text.split(',').map(name => name.trim().toLowerCase()))
+}
+
+const NONE: ReadonlySet<string> = new Set()
