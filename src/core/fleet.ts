@@ -1,5 +1,6 @@
 import type { FleetSpec } from './events.js'
 import { Backend } from './ledger/backend.js'
+import { FairShare } from './ordering/fair-share.js'
 import { Lane } from './ordering/lane.js'
 import type { BackendId, ClassName, PoolMode, PoolName, PoolRole, PoolSpec, ServiceClass } from './types.js'
 
@@ -17,7 +18,12 @@ export class Fleet {
   readonly backends = new Map<BackendId, Backend>()
   /** One per class and set of models; as many as the configuration makes, whatever clients ask for. */
   readonly lanes: Lane[] = []
+  readonly shares = new FairShare()
   readonly classes = new Map<ClassName, ServiceClass>()
+  /** Does any class promise something per token? */
+  targeted = false
+  /** Requests waiting that have such a promise; kept by the scheduler. */
+  interactiveQueued = 0
   readonly #pools = new Map<PoolName, PoolSpec>()
   readonly #models = new Set<string>()
   #laneByKey = new Map<string, Lane>()
@@ -30,6 +36,7 @@ export class Fleet {
   configure(spec: FleetSpec): void {
     this.classes.clear()
     for (const serviceClass of spec.classes) this.classes.set(serviceClass.name, serviceClass)
+    this.targeted = spec.classes.some(({ targets }) => targets.ttftMs !== undefined || targets.tpotMs !== undefined)
     this.#pools.clear()
     for (const pool of spec.pools) this.#pools.set(pool.name, pool)
     const kept = new Map(this.backends)
@@ -54,19 +61,23 @@ export class Fleet {
     return this.#pools.get(name)?.mode ?? 'balanced'
   }
 
+  poolRole(name: PoolName): PoolRole {
+    return this.#pools.get(name)?.role ?? 'latency'
+  }
+
   /** The class of that name; one without targets if the configuration has none. */
   class(name: ClassName): ServiceClass {
     return this.classes.get(name) ?? unknownClass(name)
   }
 
   /** Where a request for `model` in the class waits. */
-  lane(serviceClass: ServiceClass, model: string | undefined): Lane {
+  lane(serviceClass: ServiceClass, model: string | undefined, bestEffort = false): Lane {
     const group = model === undefined ? undefined : this.#models.has(model) ? model : OTHER_MODEL
-    const key = `${serviceClass.name}\n${group ?? '\n'}`
+    const key = `${serviceClass.name}\n${bestEffort ? '~' : ''}${group ?? '\n'}`
     let lane = this.#laneByKey.get(key)
     if (lane === undefined) {
       const tiers = this.#tiers(serviceClass, group)
-      lane = new Lane(serviceClass, tiers, this.#home(serviceClass, tiers))
+      lane = new Lane(serviceClass, { tiers, home: this.#home(serviceClass, tiers) }, bestEffort, this.shares)
       this.#laneByKey.set(key, lane)
       this.lanes.push(lane)
     }

@@ -1,7 +1,8 @@
+import type { OutputLengthHistogram } from './estimation/output-lengths.js'
 import type { Lease } from './ledger/lease.js'
 import type { Lane } from './ordering/lane.js'
-import type { Explanation } from './events.js'
-import type { BackendId, Ms, RequestSpec, ServiceClass, SloTargets, Tokens } from './types.js'
+import type { Explanation, Feasibility } from './events.js'
+import type { BackendId, Ms, RequestSpec, ServiceClass, Tokens } from './types.js'
 
 export type HeldBy = NonNullable<Explanation['heldBy']>
 
@@ -13,6 +14,14 @@ export class TrackedRequest {
   readonly sequence: number
   /** Estimate made on arrival, or the exact count. */
   readonly promptTokens: Tokens
+  /** Output lengths of its class. */
+  readonly lengths: OutputLengthHistogram
+  /** The deadline by which queues are ordered. */
+  readonly dueAtMs: Ms
+  /** Target per token that the client can notice; Infinity = none. */
+  readonly tpotMs: Ms
+  /** Somebody watches the tokens come, and was promised something about it. */
+  readonly interactive: boolean
   /** Its place among the requests of its lane; smaller first. */
   key: number
   /** When it leaves the queue unserved. */
@@ -26,26 +35,33 @@ export class TrackedRequest {
   heldBy: HeldBy | undefined
   /** It cannot make its targets and is served after everything that can. */
   bestEffort = false
+  verdict: Feasibility = 'unknown'
+  /** Found infeasible, whatever was made of it. */
+  wouldReject = false
+  /** Found infeasible, and kept in its place to see whether that was true. */
+  probe = false
+  predictedTtftMs: Ms | undefined
+  predictedTtftErrorMs: Ms = 0
 
-  constructor(spec: RequestSpec, serviceClass: ServiceClass, sequence: number, promptTokens: Tokens, nowMs: Ms) {
+  constructor(spec: RequestSpec, serviceClass: ServiceClass, sequence: number, promptTokens: Tokens, lengths: OutputLengthHistogram, nowMs: Ms) {
     this.spec = spec
     this.class = serviceClass
     this.sequence = sequence
     this.promptTokens = promptTokens
-    this.key = dueAtMs(spec, serviceClass)
+    this.lengths = lengths
+    this.dueAtMs = dueAtMs(spec, serviceClass)
+    this.tpotMs = spec.streamed ? spec.targets.tpotMs ?? Infinity : Infinity
+    this.interactive = spec.streamed && (spec.targets.ttftMs !== undefined || spec.targets.tpotMs !== undefined)
+    this.key = this.dueAtMs
     this.expiresAtMs = spec.targets.deadlineMs === undefined
       ? nowMs + serviceClass.maxQueueMs
       : spec.receivedAtMs + spec.targets.deadlineMs
     this.queuedAtMs = nowMs
   }
-
-  get targets(): SloTargets {
-    return this.spec.targets
-  }
 }
 
-/** The deadline by which queues are ordered: of the first token where there is a target, else of the whole answer, else of the wait. */
-export function dueAtMs(spec: RequestSpec, serviceClass: ServiceClass): Ms {
+/** Of the first token where there is a target, else of the whole answer, else of the wait. */
+function dueAtMs(spec: RequestSpec, serviceClass: ServiceClass): Ms {
   const { ttftMs, deadlineMs } = spec.targets
   const budget = spec.streamed ? ttftMs ?? deadlineMs : deadlineMs ?? ttftMs
   return spec.receivedAtMs + (budget ?? serviceClass.maxQueueMs)

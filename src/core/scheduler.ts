@@ -1,19 +1,23 @@
+import { Admission } from './admission/admission.js'
+import { forecast } from './admission/feasibility.js'
 import { retryAfterMs } from './admission/retry-after.js'
 import type { Decision, Explanation, FleetSpec, Scheduler, SchedulerEvent, SchedulerOptions, SchedulerState } from './events.js'
 import { Fleet } from './fleet.js'
+import { Knowledge } from './knowledge.js'
 import { Lease } from './ledger/lease.js'
 import { OpenBackends, servable } from './open-backends.js'
+import { inOrder } from './ordering/class-order.js'
 import { DrainRate } from './ordering/drain-rate.js'
 import { Heap } from './ordering/heap.js'
 import type { Lane } from './ordering/lane.js'
 import type { Placement } from './placement/placement.js'
 import { createPlacement } from './placement/registry.js'
-import { dueAtMs, TrackedRequest } from './request.js'
+import { TrackedRequest } from './request.js'
 import { schedulerState } from './state.js'
-import type { AttemptVerdict, BackendId, BackendState, ClassName, EngineReport, Ms, Random, RefusalReason, RequestId, RequestSpec } from './types.js'
+import type { AttemptVerdict, BackendId, BackendState, ClassName, EngineReport, Ms, Random, RefusalReason, RequestId, RequestSpec, Usage } from './types.js'
 
-/** Bytes of prompt text per token. */
-const BYTES_PER_TOKEN = 4
+/** How soon to look again at what is held for a reason that time alone may end. */
+const LOOK_AGAIN_MS = 20
 
 export function createScheduler(options: SchedulerOptions, random: Random, nowMs: Ms): Scheduler {
   return new SloScheduler(options, random, nowMs)
@@ -28,11 +32,16 @@ class SloScheduler implements Scheduler {
   readonly #random: Random
   readonly #fleet: Fleet
   readonly #placement: Placement
+  readonly #admission: Admission
+  readonly #knowledge = new Knowledge()
+  readonly #order: Lane[] = []
   readonly #requests = new Map<RequestId, TrackedRequest>()
   readonly #queuedByClass = new Map<ClassName, number>()
   readonly #drain = new Map<ClassName, DrainRate>()
   readonly #expiries = new Heap<TrackedRequest>((a, b) => a.expiresAtMs < b.expiresAtMs || (a.expiresAtMs === b.expiresAtMs && a.sequence < b.sequence))
   readonly #open = new OpenBackends()
+  /** Only the SLO policy refuses or puts back what cannot make its targets. */
+  readonly #judges: boolean
   #decisions: Decision[] = []
   #sequence = 0
   #waiting = 0
@@ -46,7 +55,9 @@ class SloScheduler implements Scheduler {
     this.#options = options
     this.#random = random
     this.#fleet = new Fleet(options.fleet)
-    this.#placement = createPlacement(options.policy, random)
+    this.#placement = createPlacement(options.policy, { random, fleet: this.#fleet })
+    this.#admission = new Admission(options.admission, random)
+    this.#judges = options.policy === 'slo' && options.admission.mode !== 'off'
     this.#nowMs = nowMs
   }
 
@@ -59,17 +70,17 @@ class SloScheduler implements Scheduler {
       case 'first_token': this.#requests.get(event.id)?.lease?.firstToken(this.#nowMs); break
       case 'progress': this.#progress(event.id, event.outputTokens); break
       case 'retry': this.#retry(event.id, event.verdict, event.retryAfterMs); break
-      case 'end': this.#end(event.id, event.verdict, event.retryAfterMs); break
-      case 'cancel': this.#end(event.id, 'cancelled', undefined); break
-      case 'backend_state': this.#backendState(event.backend, event.state); break
-      case 'backend_restarted': break
+      case 'end': this.#end(event.id, event.verdict, event.usage, event.retryAfterMs); break
+      case 'cancel': this.#end(event.id, 'cancelled', undefined, undefined); break
+      case 'backend_state': this.#backendState(event.backend, event.state, event.inflightLimit); break
+      case 'backend_restarted': this.#fleet.backends.get(event.backend)?.prefixes.clear(); break
       case 'engine_report': this.#engineReport(event.backend, event.report); break
       case 'pool_mode': this.#fleet.setPoolMode(event.pool, event.mode); break
       case 'configure': this.#configure(event.fleet); break
       case 'tick': break
     }
     this.#expire()
-    this.#dispatch()
+    if (event.type !== 'progress') this.#dispatch()
     if (event.type === 'arrival') this.#settle(event.request.id)
     if (event.type === 'retry') this.#settle(event.id)
     this.#wake()
@@ -77,7 +88,7 @@ class SloScheduler implements Scheduler {
   }
 
   state(nowMs: Ms): SchedulerState {
-    return schedulerState(this.#options, this.#fleet, this.#drain, Math.max(nowMs, this.#nowMs))
+    return schedulerState(this.#options, this.#admission, this.#fleet, this.#drain, Math.max(nowMs, this.#nowMs))
   }
 
   #arrive(spec: RequestSpec): void {
@@ -85,8 +96,7 @@ class SloScheduler implements Scheduler {
       throw new Error(`scheduler: a request with id "${spec.id}" has arrived already and has not ended; give every request its own id`)
     }
     const serviceClass = this.#fleet.class(spec.class)
-    const promptTokens = spec.promptTokens ?? Math.max(1, Math.ceil(spec.promptBytes / BYTES_PER_TOKEN))
-    const request = new TrackedRequest(spec, serviceClass, this.#sequence++, promptTokens, this.#nowMs)
+    const request = new TrackedRequest(spec, serviceClass, this.#sequence++, this.#knowledge.promptTokens(spec), this.#knowledge.lengths(spec.class), this.#nowMs)
     const lane = this.#fleet.lane(serviceClass, spec.model)
     if (!servable(request, lane)) {
       this.#refuse('reject', request, lane.tiers.length > 0 || this.#fleet.backends.size === 0 ? 'no_healthy_backend' : 'model_not_found')
@@ -100,6 +110,7 @@ class SloScheduler implements Scheduler {
     request.queuedAtMs = this.#nowMs
     lane.push(request)
     this.#waiting++
+    if (request.interactive) this.#fleet.interactiveQueued++
     this.#queuedByClass.set(request.class.name, this.#queued(request.class.name) + 1)
   }
 
@@ -107,6 +118,7 @@ class SloScheduler implements Scheduler {
   #dequeue(request: TrackedRequest): void {
     request.lane?.remove(request)
     this.#waiting--
+    if (request.interactive) this.#fleet.interactiveQueued--
     const name = request.class.name
     this.#queuedByClass.set(name, this.#queued(name) - 1)
     this.#drainRate(name).departed(this.#nowMs)
@@ -126,7 +138,10 @@ class SloScheduler implements Scheduler {
   }
 
   #progress(id: RequestId, outputTokens: number): void {
-    this.#requests.get(id)?.lease?.progress(outputTokens, this.#nowMs)
+    const lease = this.#requests.get(id)?.lease
+    if (lease === undefined) return
+    lease.backend.timeDecode(lease, outputTokens, this.#nowMs)
+    lease.progress(outputTokens, this.#nowMs)
   }
 
   #retry(id: RequestId, verdict: AttemptVerdict, retryAfter: Ms | undefined): void {
@@ -144,39 +159,51 @@ class SloScheduler implements Scheduler {
     if (!servable(request, lane)) this.#leave(request, 'no_healthy_backend')
   }
 
-  #end(id: RequestId, verdict: AttemptVerdict, retryAfter: Ms | undefined): void {
+  #end(id: RequestId, verdict: AttemptVerdict, usage: Usage | undefined, retryAfter: Ms | undefined): void {
     const request = this.#requests.get(id)
     if (request === undefined) return
-    if (request.lease !== undefined) this.#release(request, verdict, retryAfter)
-    else this.#dequeue(request)
+    const { lease } = request
+    if (lease !== undefined) {
+      if (verdict === 'success') this.#succeeded(lease, usage)
+      this.#fleet.shares.charge(request.spec.tenant, 0, usage?.outputTokens ?? lease.outputTokens)
+      this.#release(request, verdict, retryAfter)
+    } else this.#dequeue(request)
     this.#requests.delete(id)
+  }
+
+  #succeeded(lease: Lease, usage: Usage | undefined): void {
+    const outputTokens = usage?.outputTokens ?? lease.outputTokens
+    lease.backend.timeDecode(lease, outputTokens, this.#nowMs)
+    this.#knowledge.completed(lease, usage, this.#nowMs)
+    if (lease.request.probe) this.#admission.probeEnded(lease, usage, this.#nowMs)
   }
 
   #release(request: TrackedRequest, verdict: AttemptVerdict, retryAfter: Ms | undefined): void {
     const lease = request.lease as Lease
-    lease.release()
+    lease.release(this.#nowMs)
     request.lease = undefined
     if (verdict === 'backpressure') lease.backend.backpressure.refused(lease.backend.requests, retryAfter, this.#nowMs)
   }
 
-  #backendState(id: BackendId, state: BackendState): void {
+  #backendState(id: BackendId, state: BackendState, probeLimit: number | undefined): void {
     const backend = this.#fleet.backends.get(id)
     if (backend === undefined) return
     backend.state = state
+    backend.probeLimit = probeLimit
     if (state === 'down' || state === 'draining') this.#expireUnservable()
   }
 
   #engineReport(id: BackendId, report: EngineReport): void {
     const backend = this.#fleet.backends.get(id)
     if (backend === undefined) return
-    backend.report = report
-    backend.reportAtMs = this.#nowMs
+    backend.foreign.reported(report, backend.requests, this.#nowMs)
+    backend.slack.invalidate()
   }
 
   #configure(spec: FleetSpec): void {
     const waiting = this.#fleet.lanes.flatMap((lane) => [...lane.drain()])
     this.#fleet.configure(spec)
-    for (const request of waiting) this.#fleet.lane(request.class, request.spec.model).push(request)
+    for (const request of waiting) this.#fleet.lane(request.class, request.spec.model, request.bestEffort).push(request)
     this.#expireUnservable()
   }
 
@@ -208,14 +235,18 @@ class SloScheduler implements Scheduler {
 
   #dispatch(): void {
     this.#lookAgainAtMs = Infinity
-    for (const lane of this.#fleet.lanes) {
+    if (this.#waiting === 0) return
+    for (const backend of this.#fleet.backends.values()) backend.settle(this.#nowMs)
+    for (const lane of inOrder(this.#fleet.lanes, this.#nowMs, this.#order)) {
       for (let head = lane.head(); head !== undefined; head = lane.head()) {
         if (!this.#dispatchHead(head, lane)) break
       }
     }
   }
 
+  /** `false` if it stays where it is, and so all behind it. */
   #dispatchHead(request: TrackedRequest, lane: Lane): boolean {
+    if (this.#judges && !this.#admit(request, lane)) return true
     const open = this.#open.find(request, lane, this.#placement.reach, this.#nowMs)
     if (open.length === 0) {
       request.heldBy = this.#open.heldBy
@@ -223,12 +254,40 @@ class SloScheduler implements Scheduler {
       return false
     }
     const backend = this.#placement.place(request, open, this.#nowMs)
-    if (backend === undefined) return false
+    if (backend === undefined) {
+      this.#lookAgainAtMs = Math.min(this.#lookAgainAtMs, this.#nowMs + LOOK_AGAIN_MS)
+      return false
+    }
     this.#dequeue(request)
     request.attempts++
-    request.lease = new Lease(request, backend, request.promptTokens, this.#nowMs)
+    request.lease = new Lease(request, backend, this.#nowMs)
+    this.#fleet.shares.charge(request.spec.tenant, request.promptTokens, 0)
     this.#decisions.push({ type: 'dispatch', id: request.spec.id, backend: backend.spec.id, why: this.#why(request, backend.spec.id) })
     return true
+  }
+
+  /** Feasibility at the head of the queue, with the time waited taken off. `false` if it left its place. */
+  #admit(request: TrackedRequest, lane: Lane): boolean {
+    if (request.bestEffort || request.probe) return true
+    const { verdict, ttftMs, optimisticTtftMs } = forecast(request, lane, this.#nowMs)
+    request.verdict = verdict
+    request.predictedTtftMs = ttftMs
+    request.predictedTtftErrorMs = ttftMs - optimisticTtftMs
+    if (verdict !== 'infeasible') return true
+    request.wouldReject = true
+    const treatment = this.#admission.treat(request, this.#nowMs)
+    if (treatment === 'probe') {
+      request.probe = true
+      return true
+    }
+    if (treatment === 'reject') {
+      this.#leave(request, 'deadline_infeasible', request.queuedAtMs === this.#nowMs ? 'reject' : 'expire')
+      return false
+    }
+    lane.remove(request)
+    request.bestEffort = true
+    this.#fleet.lane(request.class, request.spec.model, true).push(request)
+    return false
   }
 
   /** What was not dispatched at once waits, if there is room; what comes back from an attempt has its place already. */
@@ -246,10 +305,10 @@ class SloScheduler implements Scheduler {
   }
 
   /** Out of the queue unserved. */
-  #leave(request: TrackedRequest, reason: RefusalReason): void {
+  #leave(request: TrackedRequest, reason: RefusalReason, type: 'reject' | 'expire' = 'expire'): void {
     this.#dequeue(request)
     this.#requests.delete(request.spec.id)
-    this.#refuse('expire', request, reason)
+    this.#refuse(type, request, reason)
   }
 
   #refuse(type: 'reject' | 'expire', request: TrackedRequest, reason: RefusalReason): void {
@@ -265,10 +324,13 @@ class SloScheduler implements Scheduler {
   #why(request: TrackedRequest, chosen: string | undefined): Explanation {
     return {
       policy: this.#options.policy,
-      verdict: 'unknown',
+      verdict: request.verdict,
       promptTokens: request.promptTokens,
+      ...request.wouldReject && { wouldReject: true },
+      ...request.probe && { probe: true },
+      ...request.predictedTtftMs !== undefined && { predictedTtftMs: request.predictedTtftMs, predictedTtftErrorMs: request.predictedTtftErrorMs },
       waitedMs: this.#nowMs - request.spec.receivedAtMs,
-      slackMs: dueAtMs(request.spec, request.class) - this.#nowMs,
+      slackMs: request.dueAtMs - this.#nowMs,
       ...chosen !== undefined && { chosen },
       ...request.heldBy !== undefined && { heldBy: request.heldBy },
       ...this.#placement.figures,

@@ -1,15 +1,19 @@
+import type { Admission } from './admission/admission.js'
 import type { BackendLedgerState, ClassState, SchedulerOptions, SchedulerState } from './events.js'
 import type { Fleet } from './fleet.js'
 import type { Backend } from './ledger/backend.js'
 import type { DrainRate } from './ordering/drain-rate.js'
 import type { ClassName, Ms } from './types.js'
 
+/** Size for which the error of predictions is shown. */
+const TYPICAL_PROMPT_TOKENS = 1000
+
 /** The picture that dashboards and metrics show. */
-export function schedulerState(options: SchedulerOptions, fleet: Fleet, drain: ReadonlyMap<ClassName, DrainRate>, nowMs: Ms): SchedulerState {
+export function schedulerState(options: SchedulerOptions, admission: Admission, fleet: Fleet, drain: ReadonlyMap<ClassName, DrainRate>, nowMs: Ms): SchedulerState {
   const names = new Set([...fleet.classes.keys(), ...fleet.lanes.map((lane) => lane.class.name)])
   return {
     policy: options.policy,
-    admission: { configured: options.admission.mode, effective: options.admission.mode, probed: 0, wouldHaveMet: 0 },
+    admission: { configured: options.admission.mode, effective: admission.effectiveMode(nowMs), ...admission.counts() },
     classes: [...names].map((name) => classState(name, fleet, drain.get(name), nowMs)),
     backends: [...fleet.backends.values()].map((backend) => backendState(backend, nowMs)),
   }
@@ -31,6 +35,8 @@ function classState(name: ClassName, fleet: Fleet, drain: DrainRate | undefined,
 }
 
 function backendState(backend: Backend, nowMs: Ms): BackendLedgerState {
+  const { model } = backend
+  const { prefillMsPerToken, decodeBaseMs, decodeMsPerStream, decodeMsPer1000ContextTokens } = model.coefficients()
   return {
     id: backend.spec.id,
     state: backend.state,
@@ -40,8 +46,11 @@ function backendState(backend: Backend, nowMs: Ms): BackendLedgerState {
     contextTokens: backend.contextTokens,
     concurrencyLimit: backend.limit(nowMs),
     model: {
-      prefillMsPerToken: 0, decodeBaseMs: 0, decodeMsPerStream: 0, decodeMsPer1000ContextTokens: 0,
-      prefillSamples: 0, decodeSamples: 0, ageMs: undefined, predictionErrorRatio: undefined,
+      prefillMsPerToken, decodeBaseMs, decodeMsPerStream, decodeMsPer1000ContextTokens,
+      prefillSamples: model.prefillSamples,
+      decodeSamples: model.decodeSamples,
+      ageMs: model.ageMs(nowMs),
+      predictionErrorRatio: model.prefillErrorRatio(TYPICAL_PROMPT_TOKENS),
     },
   }
 }

@@ -1,11 +1,29 @@
-import type { BackendSpec, BackendState, EngineReport, Ms, Tokens } from '../types.js'
+import { BackendModel } from '../estimation/backend-model.js'
+import type { OutputLengthHistogram } from '../estimation/output-lengths.js'
+import { PrefixIndex } from '../estimation/prefix-index.js'
+import type { TrackedRequest } from '../request.js'
+import type { BackendSpec, BackendState, ClassName, Ms, Tokens } from '../types.js'
 import { Backpressure } from './backpressure.js'
+import { DecodeSampler } from './decode-sampler.js'
+import { ForeignLoad } from './foreign-load.js'
 import type { Lease } from './lease.js'
+import { PrefillClock } from './prefill-clock.js'
+import { PrefillSampler } from './prefill-sampler.js'
+import { SlackGuard } from './slack-guard.js'
 
-/** What the gateway knows of one backend: its own work there, to the request. */
+interface PacedClass {
+  readonly name: ClassName
+  readonly tpotMs: Ms
+  readonly lengths: OutputLengthHistogram
+  count: number
+}
+
+/** What the gateway knows of one backend: its own work there to the request, and what it learned of its speed. */
 export class Backend {
   spec: BackendSpec
   state: BackendState = 'up'
+  /** Cap while a breaker probes; undefined = none. */
+  probeLimit: number | undefined
   /** Requests in flight, every phase. */
   requests = 0
   /** Uncached prompt tokens that were sent and have not answered yet. */
@@ -16,9 +34,16 @@ export class Backend {
   readonly prefills: Lease[] = []
   /** Streams past their first token, in no order. */
   readonly decodes: Lease[] = []
+  /** Requests in flight that have a target per token, by class. */
+  readonly paced: PacedClass[] = []
+  readonly model = new BackendModel()
+  readonly prefixes = new PrefixIndex()
+  readonly prefill = new PrefillClock()
+  readonly slack = new SlackGuard()
   readonly backpressure = new Backpressure()
-  report: EngineReport | undefined
-  reportAtMs: Ms | undefined
+  readonly foreign = new ForeignLoad()
+  readonly #prefillSamples = new PrefillSampler(this.model)
+  readonly #decodeSamples = new DecodeSampler(this.model)
 
   constructor(spec: BackendSpec) {
     this.spec = spec
@@ -26,31 +51,62 @@ export class Backend {
 
   /** Most requests it may be given now; undefined = no bound. One is always allowed. */
   limit(nowMs: Ms): number | undefined {
-    const engine = this.backpressure.limit(nowMs)
-    const own = this.spec.maxInflight
-    if (engine === undefined) return own
-    return own === undefined ? engine : Math.min(own, engine)
+    const limit = Math.min(this.backpressure.limit(nowMs) ?? Infinity, this.spec.maxInflight ?? Infinity, this.probeLimit ?? Infinity)
+    return limit === Infinity ? undefined : limit
+  }
+
+  /** Prompt tokens of the request that it would have to compute. */
+  uncachedTokens(request: TrackedRequest): Tokens {
+    const { prefixHashes, prefixBlockBytes, promptBytes } = request.spec
+    if (prefixHashes.length === 0 || promptBytes <= 0) return request.promptTokens
+    const tokensPerBlock = request.promptTokens * prefixBlockBytes / promptBytes
+    return Math.max(1, Math.round(request.promptTokens - this.prefixes.cachedTokens(prefixHashes, tokensPerBlock)))
+  }
+
+  /** Time until all prefill outstanding here has answered. */
+  backlogMs(nowMs: Ms): Ms {
+    return this.prefills.length === 0 ? 0 : this.prefill.leftMs(nowMs)
+  }
+
+  /** Streams in a decode step once all prefills are through, other gateways' included. */
+  get streams(): number {
+    return this.requests + this.foreign.streams
+  }
+
+  /** Brings the ledger up to `nowMs`: forgets reports that are too old, and takes answers nobody sees begin as begun when predicted. */
+  settle(nowMs: Ms): void {
+    this.foreign.age(nowMs)
+    for (let first = this.prefills[0]; first !== undefined && !first.request.spec.streamed && first.expectedFirstTokenAtMs <= nowMs && first.request.spec.kind === 'generation'; first = this.prefills[0]) {
+      first.firstToken(nowMs)
+    }
   }
 
   /** Only `Lease` calls the following three. */
-  charge(lease: Lease): void {
+  charge(lease: Lease, nowMs: Ms): void {
+    this.prefill.charge(lease.prefillMs, this.prefills.length === 0 ? this.model.prefillBaseMs : 0, nowMs)
     this.requests++
     this.prefillTokens += lease.uncachedTokens
     this.contextTokens += lease.contextTokens
     this.prefills.push(lease)
+    this.#pace(lease, 1)
+    this.prefixes.insert(lease.request.spec.prefixHashes)
+    this.slack.invalidate()
   }
 
-  prefillEnds(lease: Lease): void {
-    this.#leavePrefill(lease)
+  prefillEnds(lease: Lease, nowMs: Ms): void {
+    if (lease.request.spec.streamed) this.#prefillSamples.firstToken(lease, nowMs)
+    this.#leavePrefill(lease, nowMs)
     lease.position = this.decodes.length
     this.decodes.push(lease)
   }
 
-  release(lease: Lease): void {
+  release(lease: Lease, nowMs: Ms): void {
     this.requests--
+    this.#pace(lease, -1)
     this.contextTokens -= lease.contextTokens
+    this.slack.invalidate()
     if (lease.phase === 'prefill') {
-      this.#leavePrefill(lease)
+      this.#leavePrefill(lease, nowMs)
       return
     }
     const last = this.decodes.pop() as Lease
@@ -60,8 +116,26 @@ export class Backend {
     }
   }
 
-  #leavePrefill(lease: Lease): void {
+  /** A stream reports `outputTokens`: a decode step can be timed if nothing else happened since its last report. */
+  timeDecode(lease: Lease, outputTokens: Tokens, nowMs: Ms): void {
+    if (this.prefills.length === 0) this.#decodeSamples.progress(lease, outputTokens, nowMs)
+  }
+
+  #pace({ tpotMs, request }: Lease, change: 1 | -1): void {
+    if (tpotMs === Infinity) return
+    const { class: { name }, lengths } = request
+    const known = this.paced.find((paced) => paced.name === name && paced.tpotMs === tpotMs)
+    if (known === undefined) this.paced.push({ name, tpotMs, lengths, count: change })
+    else if ((known.count += change) === 0) this.paced.splice(this.paced.indexOf(known), 1)
+  }
+
+  #leavePrefill(lease: Lease, nowMs: Ms): void {
     this.prefillTokens -= lease.uncachedTokens
     this.prefills.splice(this.prefills.indexOf(lease), 1)
+    let restMs = 0
+    for (const other of this.prefills) restMs += other.prefillMs
+    this.prefill.answered(lease.prefillMs, restMs, nowMs)
+    this.slack.invalidate()
+    if (this.prefills.length === 0) this.#decodeSamples.quietSince(nowMs)
   }
 }

@@ -2,6 +2,9 @@ import type { TrackedRequest } from '../request.js'
 import type { Ms, Tokens } from '../types.js'
 import type { Backend } from './backend.js'
 
+/** Quantile of the length still to come by which slack is counted: the less is left, the less can be made up for. */
+const CAUTIOUS = 0.1
+
 /**
  * What one dispatched request holds on one backend. Charged when made, released phase by phase:
  * its prefill at the first token, the rest by `release()`, once.
@@ -12,34 +15,47 @@ export class Lease {
   readonly dispatchedAtMs: Ms
   /** Prompt tokens that the backend must compute, as charged. */
   readonly uncachedTokens: Tokens
+  /** Prefill time that these tokens were predicted to take, without the constant part. */
+  readonly prefillMs: Ms
+  /** When the first token was expected. */
+  readonly expectedFirstTokenAtMs: Ms
+  /** Target per token; Infinity = none, or nobody sees the tokens come. */
+  readonly tpotMs: Ms
   /** Prompt tokens and output tokens so far: what it holds of the KV cache. */
   contextTokens: Tokens
   outputTokens: Tokens = 0
+  /** Cautious guess of the tokens still to come after `outputTokens`. */
+  remainingTokens: Tokens = 0
   firstTokenAtMs: Ms | undefined
   /** When `outputTokens` was last heard. */
   progressAtMs: Ms
+  /** The backend's `prefill.doneMs` at that time. */
+  prefillSeenMs: Ms = 0
   phase: 'prefill' | 'decode' | 'released' = 'prefill'
-  /** Index in the backend's list of its phase. */
-  position: number
+  /** Index in the backend's list of decoding streams. */
+  position = 0
 
-  constructor(request: TrackedRequest, backend: Backend, uncachedTokens: Tokens, nowMs: Ms) {
+  constructor(request: TrackedRequest, backend: Backend, nowMs: Ms) {
     this.request = request
     this.backend = backend
     this.dispatchedAtMs = nowMs
     this.progressAtMs = nowMs
-    this.uncachedTokens = uncachedTokens
+    this.uncachedTokens = backend.uncachedTokens(request)
+    this.prefillMs = backend.model.prefillWorkMs(this.uncachedTokens)
     this.contextTokens = request.promptTokens
-    this.position = backend.prefills.length
-    backend.charge(this)
+    this.tpotMs = request.tpotMs
+    backend.charge(this, nowMs)
+    this.expectedFirstTokenAtMs = backend.prefill.endsAtMs
   }
 
-  /** From prefill to decode. */
-  firstToken(nowMs: Ms): void {
-    if (this.phase !== 'prefill') return
-    this.backend.prefillEnds(this)
-    this.phase = 'decode'
+  /** From prefill to decode; `false` if it was there already. */
+  firstToken(nowMs: Ms): boolean {
+    if (this.phase !== 'prefill') return false
     this.firstTokenAtMs = nowMs
+    this.backend.prefillEnds(this, nowMs)
+    this.phase = 'decode'
     this.progress(1, nowMs)
+    return true
   }
 
   /** `outputTokens` so far; a count that falls back is ignored. */
@@ -51,11 +67,15 @@ export class Lease {
     this.contextTokens += more
     this.backend.contextTokens += more
     this.progressAtMs = nowMs
+    this.prefillSeenMs = this.backend.prefill.doneMs
+    const { lengths, spec } = this.request
+    this.remainingTokens = lengths.remaining(outputTokens, CAUTIOUS, spec.maxOutputTokens)
+    this.backend.slack.invalidate()
   }
 
-  release(): void {
+  release(nowMs: Ms): void {
     if (this.phase === 'released') return
-    this.backend.release(this)
+    this.backend.release(this, nowMs)
     this.phase = 'released'
   }
 }

@@ -1,45 +1,67 @@
 import type { Backend } from '../ledger/backend.js'
 import type { TrackedRequest } from '../request.js'
-import type { ServiceClass, Tokens } from '../types.js'
+import type { ServiceClass, TenantName, Tokens } from '../types.js'
+import type { FairShare } from './fair-share.js'
 import { Heap } from './heap.js'
 
 const byKey = (a: TrackedRequest, b: TrackedRequest): boolean =>
   a.key < b.key || (a.key === b.key && a.sequence < b.sequence)
 
+/** Backends that a lane's requests may go to. */
+export interface Reachable {
+  /** By pool, most wanted pool first. */
+  readonly tiers: readonly (readonly Backend[])[]
+  /** The one tier that is used when nothing is borrowed. */
+  readonly home: readonly Backend[]
+}
+
 /**
  * Where the requests of one class that any of the same backends can serve wait: a head that no backend can take holds up
- * its own lane only. Entries that left otherwise than by `shift()` are skipped when they come up.
+ * its own lane only. Inside, tenants take turns by what they were served, and a tenant's own requests go by key.
+ *
+ * Entries that left otherwise than from the head are skipped when they come up.
  */
 export class Lane {
   readonly class: ServiceClass
-  /** Backends that serve it, by pool, most wanted pool first. */
   readonly tiers: readonly (readonly Backend[])[]
-  /** The one tier that it may use when nothing is borrowed. */
   readonly home: readonly Backend[]
+  /** Holds what can't make its targets any more. */
+  readonly bestEffort: boolean
+  /** Where it stands among lanes at this moment; smaller goes first. */
+  urgency = 0
   queued = 0
   queuedTokens: Tokens = 0
-  readonly #heap = new Heap<TrackedRequest>(byKey)
+  readonly #tenants = new Map<TenantName, Heap<TrackedRequest>>()
+  readonly #shares: FairShare
+  #head: TrackedRequest | undefined
 
-  constructor(serviceClass: ServiceClass, tiers: readonly (readonly Backend[])[], home: readonly Backend[]) {
+  constructor(serviceClass: ServiceClass, { tiers, home }: Reachable, bestEffort: boolean, shares: FairShare) {
     this.class = serviceClass
     this.tiers = tiers
     this.home = home
+    this.bestEffort = bestEffort
+    this.#shares = shares
   }
 
   push(request: TrackedRequest): void {
     request.lane = this
     this.queued++
     this.queuedTokens += request.promptTokens
-    this.#heap.push(request)
+    const { tenant } = request.spec
+    let heap = this.#tenants.get(tenant)
+    if (heap === undefined) {
+      heap = new Heap(byKey)
+      this.#tenants.set(tenant, heap)
+    }
+    heap.push(request)
+    this.#shares.waits(tenant)
+    this.#head = undefined
   }
 
+  /** Whose turn it is; stays the same until it leaves or another comes. */
   head(): TrackedRequest | undefined {
-    let top = this.#heap.peek()
-    while (top !== undefined && top.lane !== this) {
-      this.#heap.pop()
-      top = this.#heap.peek()
-    }
-    return top
+    if (this.queued === 0) return undefined
+    return this.#head ??= this.#nextHead()
   }
 
   /** Takes a request out, from wherever it stands. */
@@ -47,12 +69,17 @@ export class Lane {
     request.lane = undefined
     this.queued--
     this.queuedTokens -= request.promptTokens
-    if (this.#heap.peek() === request) this.#heap.pop()
+    this.#head = undefined
+    const { tenant } = request.spec
+    this.#shares.left(tenant)
+    const heap = this.#tenants.get(tenant)
+    if (heap?.peek() === request) heap.pop()
+    if (this.queued === 0) this.#tenants.clear()
   }
 
   /** All that wait, in no order. */
   waiting(): readonly TrackedRequest[] {
-    return this.#heap.items().filter(({ lane }) => lane === this)
+    return [...this.#tenants.values()].flatMap((heap) => heap.items().filter(({ lane }) => lane === this))
   }
 
   /** Empties it, in order. */
@@ -61,5 +88,33 @@ export class Lane {
       this.remove(request)
       yield request
     }
+  }
+
+  #nextHead(): TrackedRequest | undefined {
+    let next: TrackedRequest | undefined
+    let least = Infinity
+    for (const [tenant, heap] of this.#tenants) {
+      const top = this.#top(heap)
+      if (top === undefined) {
+        this.#tenants.delete(tenant)
+        continue
+      }
+      // What comes back from an attempt has had its turn already.
+      const served = top.key === -Infinity ? -Infinity : this.#shares.served(tenant)
+      if (next === undefined || served < least || (served === least && byKey(top, next))) {
+        next = top
+        least = served
+      }
+    }
+    return next
+  }
+
+  #top(heap: Heap<TrackedRequest>): TrackedRequest | undefined {
+    let top = heap.peek()
+    while (top !== undefined && top.lane !== this) {
+      heap.pop()
+      top = heap.peek()
+    }
+    return top
   }
 }

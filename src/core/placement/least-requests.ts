@@ -1,9 +1,9 @@
-import { leastBy, type Placement } from './placement.js'
+import { leastBy, type Placement, type PlacementContext } from './placement.js'
 import type { Backend } from '../ledger/backend.js'
 import type { Random } from '../types.js'
 
 /** The backend with the fewest requests in flight; one of them at random where several have as few. */
-export function leastRequests(random: Random): Placement {
+export function leastRequests({ random }: PlacementContext): Placement {
   return {
     reach: 'first-open',
     place: (_request, open) => leastWithRandomTies(open, (backend) => backend.requests, random),

@@ -1,7 +1,14 @@
 import type { Explanation } from '../events.js'
 import type { Backend } from '../ledger/backend.js'
 import type { TrackedRequest } from '../request.js'
-import type { Ms } from '../types.js'
+import type { Fleet } from '../fleet.js'
+import type { Ms, Random } from '../types.js'
+
+/** What policies are made with. */
+export interface PlacementContext {
+  readonly random: Random
+  readonly fleet: Fleet
+}
 
 /**
  * How far a policy looks. `first-open`: the first pool, in the class's order, that has a backend to take the request;

@@ -1,9 +1,8 @@
 import type { Backend } from '../ledger/backend.js'
-import type { Random } from '../types.js'
-import type { Placement } from './placement.js'
+import type { Placement, PlacementContext } from './placement.js'
 
 /** Two different open backends drawn at random; the one with fewer requests in flight. */
-export function powerOfTwo(random: Random): Placement {
+export function powerOfTwo({ random }: PlacementContext): Placement {
   return {
     reach: 'first-open',
     place(_request, open) {

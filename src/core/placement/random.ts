@@ -1,8 +1,7 @@
-import type { Random } from '../types.js'
-import type { Placement } from './placement.js'
+import type { Placement, PlacementContext } from './placement.js'
 
 /** Any open backend, each as likely. */
-export function randomPlacement(random: Random): Placement {
+export function randomPlacement({ random }: PlacementContext): Placement {
   return {
     reach: 'first-open',
     place: (_request, open) => open[Math.floor(random.next() * open.length)],

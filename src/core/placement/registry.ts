@@ -1,14 +1,14 @@
 import type { PolicyName } from '../events.js'
-import type { Random } from '../types.js'
 import { leastPrefillTokens } from './least-prefill-tokens.js'
 import { leastRequests } from './least-requests.js'
-import type { Placement } from './placement.js'
+import type { Placement, PlacementContext } from './placement.js'
 import { powerOfTwo } from './power-of-two.js'
 import { randomPlacement } from './random.js'
 import { roundRobin } from './round-robin.js'
+import { slo } from './slo/slo.js'
 
-const REGISTRY: Record<PolicyName, (random: Random) => Placement> = {
-  'slo': leastRequests,
+const REGISTRY: Record<PolicyName, (context: PlacementContext) => Placement> = {
+  'slo': slo,
   'random': randomPlacement,
   'round-robin': roundRobin,
   'power-of-two': powerOfTwo,
@@ -19,6 +19,6 @@ const REGISTRY: Record<PolicyName, (random: Random) => Placement> = {
   'static-pools': leastRequests,
 }
 
-export function createPlacement(policy: PolicyName, random: Random): Placement {
-  return REGISTRY[policy](random)
+export function createPlacement(policy: PolicyName, context: PlacementContext): Placement {
+  return REGISTRY[policy](context)
 }
