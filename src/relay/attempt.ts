@@ -1,0 +1,355 @@
+import type { Clock, Ms, Usage } from '../core/index.js'
+import { createStreamMeter, errorEvent, readAnswer, type StreamMeter } from '../protocol/index.js'
+import type { ClientStream } from './client-stream.js'
+import { readResponseHead, streamHead, type ResponseHead } from './headers.js'
+import type { Sweep, Swept } from './sweep.js'
+import type { AttemptOwner, AttemptRequest, AttemptTimeouts } from './types.js'
+import type { Upstream, UpstreamHandler } from './upstream.js'
+import * as verdict from './verdict.js'
+import type { Failure } from './verdict.js'
+
+/** `connecting` → `waiting` (request sent) → one of the answers → `ended`. */
+type Phase = 'connecting' | 'waiting' | 'refusal' | 'whole' | 'stream' | 'ended'
+
+/** A whole answer up to this size goes to the client in one piece, and can still be retried when the backend dies over it. */
+const HOLD_BYTES = 64 * 1024
+/** Whole answers are kept up to this size, to read the engine's usage from them. */
+const USAGE_BYTES = 4 * 1024 * 1024
+/** A stream whose first event does not end within this goes out as it is. */
+const HOLD_STREAM_BYTES = 256 * 1024
+const REFUSAL_BYTES = 64 * 1024
+const MAX_INTERIM = 16
+const BLANK_LINE = Buffer.from('\n\n')
+
+/**
+ * One attempt on one backend, and the handler that undici calls on its way: head held until the first event that is not a
+ * comment, bytes on to the client as they come, metered by scanning, limits per phase, one result at the end.
+ *
+ * The handler has undici's elder form (`onConnect`, `onHeaders`, `onData` …): it is the one undici calls itself, the newer
+ * one goes through an adapter that makes an object of the headers.
+ */
+export class Attempt implements Swept {
+  readonly #request: AttemptRequest
+  readonly #client: ClientStream
+  readonly #owner: AttemptOwner
+  readonly #timeouts: AttemptTimeouts
+  readonly #clock: Clock
+  readonly #sweep: Sweep
+  readonly #credentialsPassed: boolean
+
+  #phase: Phase = 'connecting'
+  #phaseSinceMs: Ms
+  #sentAtMs: Ms = 0
+  #abortUpstream: ((reason?: Error) => void) | undefined
+  #resumeUpstream: (() => void) | undefined
+  #interim = 0
+  #status = 0
+  #head: ResponseHead | undefined
+  #committed = false
+  #held: Buffer[] = []
+  #heldBytes = 0
+  /** The latest bytes given to the client, to know whether they ended an event. */
+  #lastOut: Buffer | undefined
+  /** A whole answer's bytes, until it gets too large to be read for its usage. */
+  #kept: Buffer[] | undefined = []
+  #keptBytes = 0
+  #answerUsage: Usage | undefined
+
+  #meter: StreamMeter | undefined
+  #tokenEvents = 0
+  #reportedTokens = 0
+  #lastTokenAtMs: Ms = 0
+  /** Bytes came since the last look; a clock reading per look is cheaper than one per chunk. */
+  #active = false
+
+  constructor(request: AttemptRequest, client: ClientStream, owner: AttemptOwner, timeouts: AttemptTimeouts, credentialsPassed: boolean, clock: Clock, sweep: Sweep) {
+    this.#request = request
+    this.#client = client
+    this.#owner = owner
+    this.#timeouts = timeouts
+    this.#credentialsPassed = credentialsPassed
+    this.#clock = clock
+    this.#sweep = sweep
+    this.#phaseSinceMs = clock.now()
+  }
+
+  get lastTokenAtMs(): Ms | undefined {
+    return this.#tokenEvents === 0 ? undefined : this.#lastTokenAtMs
+  }
+
+  get tokenEvents(): number {
+    return this.#tokenEvents
+  }
+
+  start(upstream: Upstream): void {
+    this.#sweep.add(this)
+    const { method, path, headers, body } = this.#request
+    upstream.dispatch({ method, path, headers, body }, this as unknown as UpstreamHandler)
+  }
+
+  /** The client has left, or the gateway wants no more of it: the backend stops working at once. No result is reported. */
+  abort(): void {
+    if (this.#phase === 'ended') return
+    this.#leave()
+    this.#abortUpstream?.()
+  }
+
+  /** Ends the attempt with a failure of the gateway's own making, told to the client as a backend's would be. */
+  breakOff(failure: Failure): void {
+    this.#fail(failure)
+  }
+
+  // What undici calls.
+
+  onConnect(abort: (reason?: Error) => void): void {
+    if (this.#phase === 'ended') {
+      abort()
+      return
+    }
+    this.#abortUpstream = abort
+    this.#enter('waiting')
+    this.#sentAtMs = this.#phaseSinceMs
+    this.#owner.connected(this.#phaseSinceMs)
+  }
+
+  onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
+    if (this.#phase === 'ended') return false
+    if (status < 200) {
+      if (++this.#interim > MAX_INTERIM) this.#fail(verdict.headTooLong)
+      return true
+    }
+    this.#resumeUpstream = resume
+    this.#status = status
+    this.#head = readResponseHead(raw)
+    if (status >= 300) {
+      this.#enter('refusal')
+    } else if (this.#head.contentType?.startsWith('text/event-stream')) {
+      this.#meter = createStreamMeter(this.#request.dialect, { stripUsage: this.#request.stripUsage })
+      this.#client.onDrain = () => this.#resume()
+      this.#enter('stream')
+    } else {
+      this.#client.onDrain = () => this.#resume()
+      this.#enter('whole')
+    }
+    return true
+  }
+
+  onData(chunk: Buffer): boolean {
+    this.#active = true
+    switch (this.#phase) {
+      case 'stream': return this.#onStream(chunk)
+      case 'whole': return this.#onWhole(chunk)
+      case 'refusal':
+        if (this.#heldBytes < REFUSAL_BYTES) this.#hold(chunk)
+        return true
+      default: return false
+    }
+  }
+
+  onComplete(): void {
+    switch (this.#phase) {
+      case 'stream': return this.#completeStream()
+      case 'whole': return this.#completeWhole()
+      case 'refusal': return this.#completeRefusal()
+    }
+  }
+
+  onError(error: Error & { code?: string }): void {
+    if (this.#phase === 'ended') return
+    const phase = this.#phase === 'connecting' || this.#phase === 'waiting' ? this.#phase : 'answering'
+    this.#fail(verdict.judgeTransport(error.code, phase))
+  }
+
+  // The stream.
+
+  #onStream(chunk: Buffer): boolean {
+    const meter = this.#meter!
+    const out = meter.push(chunk)
+    if (meter.tokenEvents !== this.#tokenEvents) this.#onTokens(meter.tokenEvents)
+    if (this.#committed) return this.#forward(out)
+    if (meter.firstEventIsError === true) {
+      // A refusal in the place of an answer: nothing has gone out, so it can still be retried, or be given its status.
+      this.#fail(verdict.judgeEngineError(meter.error, true))
+      return true
+    }
+    if (Buffer.isBuffer(out)) this.#hold(out)
+    else for (const piece of out) this.#hold(piece)
+    if (meter.firstEventIsError === false || this.#heldBytes > HOLD_STREAM_BYTES) return this.#commit()
+    return true
+  }
+
+  #onTokens(tokenEvents: number): void {
+    const nowMs = this.#clock.now()
+    if (this.#tokenEvents === 0) this.#owner.firstToken(nowMs)
+    else this.#owner.gaps.record(nowMs - this.#lastTokenAtMs)
+    this.#lastTokenAtMs = nowMs
+    this.#owner.tokens(tokenEvents, tokenEvents - this.#tokenEvents, nowMs)
+    this.#tokenEvents = tokenEvents
+  }
+
+  #forward(out: Buffer | readonly Buffer[]): boolean {
+    if (Buffer.isBuffer(out)) {
+      this.#lastOut = out
+      return this.#client.write(out)
+    }
+    let keepsUp = true
+    for (const piece of out) {
+      this.#lastOut = piece
+      keepsUp = this.#client.write(piece)
+    }
+    return keepsUp
+  }
+
+  #completeStream(): void {
+    const meter = this.#meter!
+    const rest = meter.flush()
+    if (!this.#committed) {
+      if (meter.firstEventIsError === true) return this.#fail(verdict.judgeEngineError(meter.error, true))
+      if (meter.events === 0) return this.#fail(verdict.empty)
+      this.#commit()
+    }
+    if (rest !== undefined) this.#forward(rest)
+    if (meter.error !== undefined) {
+      // The engine has told the client itself; its bytes have gone through.
+      this.#client.end()
+      return this.#end(verdict.judgeEngineError(meter.error, false))
+    }
+    if (!meter.finished) return this.#fail(verdict.truncated)
+    this.#client.end()
+    this.#end(undefined)
+  }
+
+  // A whole answer.
+
+  #onWhole(chunk: Buffer): boolean {
+    this.#keptBytes += chunk.length
+    if (this.#keptBytes > USAGE_BYTES) this.#kept = undefined
+    this.#kept?.push(chunk)
+    if (this.#committed) return this.#client.write(chunk)
+    this.#hold(chunk)
+    return this.#heldBytes > HOLD_BYTES ? this.#commit() : true
+  }
+
+  #completeWhole(): void {
+    if (this.#kept !== undefined && this.#head!.contentType?.includes('json') === true) {
+      const answer = readAnswer(this.#request.dialect, this.#kept)
+      this.#answerUsage = answer.usage
+      if (!this.#committed) {
+        if (answer.error !== undefined) return this.#fail(verdict.judgeEngineError(answer.error, true))
+        if (!answer.complete) return this.#fail(verdict.garbled)
+      }
+    }
+    if (this.#committed) {
+      this.#client.end()
+    } else {
+      this.#committed = true
+      this.#client.answer(this.#status, [...this.#head!.forwarded, ...this.#owner.headers()], Buffer.concat(this.#held, this.#heldBytes))
+    }
+    this.#end(undefined)
+  }
+
+  #completeRefusal(): void {
+    const judged = verdict.judgeStatus(this.#status, this.#credentialsPassed)
+    const refusal = judged.verdict === 'client_error'
+      ? { status: this.#status, headers: this.#head!.forwarded, body: Buffer.concat(this.#held, this.#heldBytes) }
+      : undefined
+    this.#end(judged, refusal)
+  }
+
+  // Shared.
+
+  #hold(bytes: Buffer): void {
+    this.#held.push(bytes)
+    this.#heldBytes += bytes.length
+  }
+
+  /** The point of no return: the head goes out, and this backend's answer is the answer. */
+  #commit(): boolean {
+    this.#committed = true
+    const head = this.#head!
+    if (this.#phase === 'stream') {
+      this.#client.head(this.#status, [...streamHead(head.forwarded), ...this.#owner.headers()])
+    } else {
+      const length = head.contentLength === undefined ? [] : ['content-length', String(head.contentLength)]
+      this.#client.head(this.#status, [...head.forwarded, ...this.#owner.headers(), ...length])
+    }
+    const held = this.#held
+    this.#held = []
+    return this.#forward(held)
+  }
+
+  #resume(): void {
+    this.#active = true
+    this.#resumeUpstream?.()
+  }
+
+  /** After the head a failure is told in the stream and never looks like a clean end; before it, the owner decides. */
+  #fail(failure: Failure): void {
+    if (this.#phase === 'ended') return
+    if (this.#committed) {
+      if (this.#phase === 'stream') {
+        const midEvent = this.#lastOut !== undefined && !this.#lastOut.subarray(-2).equals(BLANK_LINE)
+        this.#client.write(errorEvent(this.#request.dialect, failure.code ?? 'backend_error', failure.detail, midEvent))
+        this.#client.end()
+      } else {
+        this.#client.cut()
+      }
+    }
+    const abort = this.#abortUpstream
+    this.#end({ ...failure, retryable: failure.retryable && !this.#committed })
+    abort?.()
+  }
+
+  #end(failure: Failure | undefined, refusal?: { status: number, headers: string[], body: Buffer }): void {
+    this.#leave()
+    this.#owner.attemptEnded({
+      verdict: failure?.verdict ?? 'success',
+      retryable: failure?.retryable ?? false,
+      committed: this.#committed,
+      status: failure?.status ?? this.#status,
+      code: failure?.code,
+      detail: failure?.detail,
+      usage: this.#meter?.usage ?? this.#answerUsage,
+      retryAfterMs: this.#head?.retryAfterMs,
+      refusal,
+    })
+  }
+
+  #enter(phase: Phase): void {
+    this.#phase = phase
+    this.#phaseSinceMs = this.#clock.now()
+  }
+
+  #leave(): void {
+    this.#phase = 'ended'
+    this.#sweep.remove(this)
+    this.#client.onDrain = undefined
+  }
+
+  sweep(nowMs: Ms): void {
+    if (this.#tokenEvents !== this.#reportedTokens) {
+      this.#reportedTokens = this.#tokenEvents
+      this.#owner.progress(this.#tokenEvents)
+    }
+    if (nowMs >= this.#timeouts.totalAtMs) return this.#fail(verdict.totalTimeout)
+    const stalledMs = this.#client.stalledForMs(nowMs)
+    if (stalledMs > 0) {
+      // A client that does not read is not the backend's silence.
+      this.#active = true
+      if (stalledMs >= this.#timeouts.writeStallMs) this.#owner.writeStalled()
+      return
+    }
+    if (this.#active) {
+      this.#active = false
+      this.#phaseSinceMs = nowMs
+    }
+    if (this.#phase === 'connecting') {
+      if (nowMs - this.#phaseSinceMs >= this.#timeouts.connectMs) this.#fail(verdict.connectTimeout)
+    } else if (this.#phase === 'waiting' || (this.#phase === 'stream' && this.#tokenEvents === 0)) {
+      // Comments and role chunks keep a connection alive, but they are no token: counted from the sending of the request.
+      if (nowMs - this.#sentAtMs >= this.#timeouts.firstTokenMs) this.#fail(verdict.firstTokenTimeout)
+    } else if (nowMs - this.#phaseSinceMs >= this.#timeouts.idleMs) {
+      this.#fail(verdict.idleTimeout)
+    }
+  }
+}

@@ -1,0 +1,163 @@
+import type { ServerResponse } from 'node:http'
+import type { Ms } from '../core/index.js'
+
+const CRLF = Buffer.from('\r\n')
+/** Above this, copying into a frame costs more than a second write. */
+const COPY_LIMIT = 32 * 1024
+
+/** Streams with bytes to send at the end of this turn of the loop. */
+let dirty: ClientStream[] = []
+let spare: ClientStream[] = []
+
+/** What arrived together leaves together: one write per stream and turn, whatever number of events one read held. */
+function flushDirty(): void {
+  const batch = dirty
+  dirty = spare
+  for (const stream of batch) stream.flush()
+  batch.length = 0
+  spare = batch
+}
+
+/**
+ * The client's side of one request: head, bytes, end, backpressure, and the news that the client has left.
+ *
+ * After the head the bytes go to the socket itself, with the chunk framing in the same buffer: Node's own
+ * `ServerResponse.write` makes three writes and a cork of it, which costs a fifth of the relay's time.
+ */
+export class ClientStream {
+  readonly #raw: ServerResponse
+  #pending: Buffer[] = []
+  #pendingBytes = 0
+  #headWritten = false
+  #ended = false
+  #blocked = false
+  /** When the client stopped taking bytes; read by whoever enforces the write-stall timeout. */
+  blockedSinceMs: Ms | undefined
+  bytesWritten = 0
+  status = 0
+  /** The client takes bytes again after `write` answered false. */
+  onDrain: (() => void) | undefined
+  /** The connection closed before the answer was complete. Fires at most once. */
+  onGone: (() => void) | undefined
+
+  constructor(raw: ServerResponse) {
+    this.#raw = raw
+    // Not the framework's request signal: on a POST that one fires when the body has been read.
+    raw.once('close', () => {
+      raw.socket?.removeListener('drain', this.#drained)
+      if (raw.writableFinished) return
+      this.#ended = true
+      const gone = this.onGone
+      this.onGone = undefined
+      gone?.()
+    })
+  }
+
+  get headWritten(): boolean {
+    return this.#headWritten
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** `headers`: names and values in turn. Goes out with the first bytes. */
+  head(status: number, headers: string[]): void {
+    if (this.#headWritten || this.#ended) return
+    this.#headWritten = true
+    this.status = status
+    this.#raw.writeHead(status, headers)
+  }
+
+  /** False: the client does not keep up; stop reading until `onDrain`. */
+  write(bytes: Buffer): boolean {
+    if (this.#ended || bytes.length === 0) return !this.#blocked
+    if (this.#pendingBytes === 0) {
+      if (dirty.length === 0) process.nextTick(flushDirty)
+      dirty.push(this)
+    }
+    this.#pending.push(bytes)
+    this.#pendingBytes += bytes.length
+    return !this.#blocked
+  }
+
+  /** The clean end of the answer. */
+  end(): void {
+    if (this.#ended) return
+    this.flush()
+    this.#ended = true
+    this.#raw.end()
+  }
+
+  /** A whole answer in one go. */
+  answer(status: number, headers: string[], body: Buffer): void {
+    if (this.#headWritten || this.#ended) return
+    this.head(status, [...headers, 'content-length', String(body.length)])
+    this.#ended = true
+    this.bytesWritten += body.length
+    this.#raw.end(body)
+  }
+
+  /** Cut the connection: the one honest end where no error event can be sent any more. */
+  cut(): void {
+    this.#ended = true
+    this.#pending = []
+    this.#pendingBytes = 0
+    this.#raw.destroy()
+  }
+
+  flush(): void {
+    const size = this.#pendingBytes
+    if (size === 0) return
+    const pieces = this.#pending
+    this.#pending = []
+    this.#pendingBytes = 0
+    if (this.#ended) return
+    const first = this.bytesWritten === 0
+    this.bytesWritten += size
+    const socket = this.#raw.socket
+    // The first bytes take the head along; a large piece is not worth a copy; a pipelined answer has no socket yet.
+    if (first || size > COPY_LIMIT || socket === null) {
+      for (const piece of pieces) {
+        if (!this.#raw.write(piece)) this.#block(socket)
+      }
+    } else if (!socket.write(this.#raw.chunkedEncoding ? frame(pieces, size) : join(pieces, size))) {
+      this.#block(socket)
+    }
+  }
+
+  #block(socket: ServerResponse['socket']): void {
+    if (this.#blocked) return
+    this.#blocked = true
+    if (socket === null) this.#raw.once('drain', this.#drained)
+    else socket.on('drain', this.#drained)
+  }
+
+  readonly #drained = (): void => {
+    this.#raw.socket?.removeListener('drain', this.#drained)
+    this.#blocked = false
+    this.blockedSinceMs = undefined
+    this.onDrain?.()
+  }
+
+  /** Since when the client takes nothing, found by looking now and then: the write path reads no clock. */
+  stalledForMs(nowMs: Ms): Ms {
+    if (!this.#blocked) return 0
+    this.blockedSinceMs ??= nowMs
+    return nowMs - this.blockedSinceMs
+  }
+}
+
+/** One HTTP/1.1 chunk, framing and data in one buffer. */
+function frame(pieces: readonly Buffer[], size: number): Buffer {
+  const head = size.toString(16) + '\r\n'
+  const out = Buffer.allocUnsafe(head.length + size + 2)
+  let at = out.write(head, 0, 'latin1')
+  for (const piece of pieces) at += piece.copy(out, at)
+  CRLF.copy(out, at)
+  return out
+}
+
+function join(pieces: readonly Buffer[], size: number): Buffer {
+  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, size)
+}

@@ -1,0 +1,57 @@
+import { headersToClient } from '../protocol/index.js'
+
+export interface ResponseHead {
+  /** What the client gets of the backend's head, names and values in turn. */
+  readonly forwarded: string[]
+  readonly contentType: string | undefined
+  /** In bytes; undefined: chunked. */
+  readonly contentLength: number | undefined
+  /** In ms; from `retry-after` in seconds. */
+  readonly retryAfterMs: number | undefined
+}
+
+/** @param raw names and values in turn, as they came off the wire. */
+export function readResponseHead(raw: readonly (Buffer | string)[]): ResponseHead {
+  const headers = Object.create(null) as Record<string, string | string[]>
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i]!.toString('latin1').toLowerCase()
+    const value = raw[i + 1]!.toString('latin1')
+    const before = headers[name]
+    headers[name] = before === undefined ? value : typeof before === 'string' ? [before, value] : [...before, value]
+  }
+  const forwarded: string[] = []
+  const passing = headersToClient(headers)
+  for (const name of Object.keys(passing)) {
+    const value = passing[name]!
+    if (typeof value === 'string') forwarded.push(name, value)
+    else for (const item of value) forwarded.push(name, item)
+  }
+  const retryAfter = one(headers['retry-after'])
+  const length = one(headers['content-length'])
+  return {
+    forwarded,
+    contentType: one(headers['content-type']),
+    contentLength: length === undefined ? undefined : Number(length),
+    retryAfterMs: retryAfter !== undefined && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) * 1000 : undefined,
+  }
+}
+
+const one = (value: string | string[] | undefined): string | undefined => typeof value === 'string' ? value : value?.[0]
+
+/** Heads of streams: nothing between us and the reader may hold bytes back or change them. */
+const STREAM_HEADERS: ReadonlyMap<string, string> = new Map([
+  ['content-type', 'text/event-stream; charset=utf-8'],
+  ['cache-control', 'no-cache, no-transform'],
+  ['x-accel-buffering', 'no'],
+])
+
+/** `forwarded` of a stream, with ours in the place of what says the same. */
+export function streamHead(forwarded: readonly string[]): string[] {
+  const out: string[] = []
+  for (const [name, value] of STREAM_HEADERS) out.push(name, value)
+  for (let i = 0; i + 1 < forwarded.length; i += 2) {
+    const name = forwarded[i]!
+    if (!STREAM_HEADERS.has(name)) out.push(name, forwarded[i + 1]!)
+  }
+  return out
+}
