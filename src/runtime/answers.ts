@@ -1,0 +1,33 @@
+import type { Ms, RefusalReason } from '../core/index.js'
+import { errorBody, statusOf, type ErrorCode } from '../protocol/index.js'
+import type { Job } from './types.js'
+
+export interface Refusal {
+  readonly code: ErrorCode
+  readonly status?: number
+  readonly message?: string
+  readonly retryAfterMs?: Ms | undefined
+  /** False: a retry cannot make the deadline, so SDKs are told to leave it. */
+  readonly retryCanMeet?: boolean
+  /** Policy said no: the reason goes into a header of its own. */
+  readonly reason?: RefusalReason | 'draining'
+}
+
+/** A whole error answer; returns its status. */
+export function refuse(job: Job, refusal: Refusal, headers: readonly string[]): number {
+  const status = refusal.status ?? statusOf(refusal.code)
+  const out = ['content-type', 'application/json; charset=utf-8', ...headers]
+  if (refusal.reason !== undefined) out.push('x-sluice-reason', refusal.reason)
+  if (refusal.retryAfterMs !== undefined) {
+    const afterMs = Math.max(1, Math.ceil(refusal.retryAfterMs))
+    out.push('retry-after', String(Math.ceil(afterMs / 1000)), 'retry-after-ms', String(afterMs))
+  }
+  if (refusal.retryCanMeet !== undefined) out.push('x-should-retry', String(refusal.retryCanMeet))
+  job.client.answer(status, out, Buffer.from(errorBody(job.errorShape, refusal.code, refusal.message)))
+  return status
+}
+
+const UNSAFE = /[^\x20-\x7e]/g
+
+/** Names come from the configuration, which may hold what a header may not. */
+export const headerSafe = (text: string): string => text.replace(UNSAFE, '?')

@@ -1,0 +1,29 @@
+import type { Outcome } from '../core/index.js'
+import type { ErrorCode } from '../protocol/index.js'
+import type { RequestRecord } from '../telemetry/index.js'
+import type { Run } from './run.js'
+
+/** The story of a run that has ended. */
+export function requestRecord(run: Run, outcome: Outcome, status: number, code: ErrorCode | undefined, detail: string | undefined): RequestRecord {
+  const { job, timeline } = run
+  const beforeQueueMs = (timeline.queuedAtMs ?? timeline.classifiedAtMs ?? timeline.receivedAtMs) - job.bodyReadAtMs
+  const beforeStartMs = run.startedAtMs === undefined || timeline.dispatchedAtMs === undefined ? 0 : run.startedAtMs - timeline.dispatchedAtMs
+  return {
+    wallTimeMs: job.wallTimeMs,
+    timeline,
+    route: job.route,
+    class: job.spec.class,
+    tenant: job.spec.tenant,
+    model: job.spec.model,
+    path: job.path,
+    targets: job.spec.targets,
+    outcome,
+    status,
+    code,
+    detail,
+    explanation: run.explanation,
+    estimatedPromptTokens: run.explanation?.promptTokens,
+    gatewayOverheadMs: beforeQueueMs + Math.max(0, beforeStartMs),
+    traceparent: job.traceparent,
+  }
+}

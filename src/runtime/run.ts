@@ -1,0 +1,97 @@
+import { noteLateness, type Explanation, type Ms, type PoolName, type Timeline, type Tokens } from '../core/index.js'
+import type { AttemptOwner, AttemptResult, GapRecorder } from '../relay/index.js'
+import { headerSafe } from './answers.js'
+import type { Lease } from './lease.js'
+import type { Job } from './types.js'
+
+/** What a run tells its runtime. */
+export interface RunListener {
+  onFirstToken(run: Run): void
+  onProgress(run: Run, tokens: Tokens): void
+  onAttemptEnded(run: Run, result: AttemptResult): void
+}
+
+const NO_GAPS: GapRecorder = { record: () => {} }
+
+/** One request on its way through the runtime: its timeline, its lease while it has one, and what its attempts report. */
+export class Run implements AttemptOwner {
+  readonly job: Job
+  readonly timeline: Timeline
+  readonly #listener: RunListener
+  lease: Lease | undefined
+  explanation: Explanation | undefined
+  /** Dispatch decision → request handed to undici. */
+  startedAtMs: Ms | undefined
+  /** How the latest attempt failed, while the request waits for another one. */
+  failed: AttemptResult | undefined
+  admitted = false
+  ended = false
+  gaps: GapRecorder = NO_GAPS
+
+  constructor(job: Job, id: string, listener: RunListener) {
+    this.job = job
+    this.#listener = listener
+    const { spec } = job
+    this.timeline = {
+      id,
+      receivedAtMs: spec.receivedAtMs,
+      classifiedAtMs: undefined, queuedAtMs: undefined, dispatchedAtMs: undefined, connectedAtMs: undefined,
+      firstTokenAtMs: undefined, lastTokenAtMs: undefined, endedAtMs: undefined,
+      ending: undefined,
+      streamed: spec.streamed,
+      promptTokens: undefined, cachedTokens: undefined, outputTokens: undefined, outputTokensEstimated: false,
+      attempts: 0,
+      pool: undefined, backend: undefined,
+      maxLatenessMs: 0,
+    }
+  }
+
+  dispatched(lease: Lease, pool: PoolName): void {
+    this.lease = lease
+    this.timeline.dispatchedAtMs = lease.dispatchedAtMs
+    this.timeline.connectedAtMs = undefined
+    this.timeline.attempts++
+    this.timeline.pool = pool
+    this.timeline.backend = lease.backend
+  }
+
+  connected(nowMs: Ms): void {
+    this.timeline.connectedAtMs = nowMs
+  }
+
+  firstToken(nowMs: Ms): void {
+    this.timeline.firstTokenAtMs = nowMs
+    this.#listener.onFirstToken(this)
+  }
+
+  tokens(total: Tokens, added: Tokens, nowMs: Ms): void {
+    noteLateness(this.timeline, this.job.spec.targets, total - added + 1, nowMs)
+  }
+
+  progress(tokens: Tokens): void {
+    this.#listener.onProgress(this, tokens)
+  }
+
+  attemptEnded(result: AttemptResult): void {
+    this.#listener.onAttemptEnded(this, result)
+  }
+
+  writeStalled(): void {
+    // Closing the connection is what makes the client gone; the one way of leaving does the rest.
+    this.job.client.cut()
+  }
+
+  /** The gateway's own headers, as far as they are known by now. */
+  headers(): string[] {
+    const { timeline, job } = this
+    const out = ['x-request-id', job.requestId, 'x-sluice-class', headerSafe(job.spec.class)]
+    if (timeline.pool !== undefined) out.push('x-sluice-pool', headerSafe(timeline.pool))
+    if (timeline.backend !== undefined) out.push('x-sluice-backend', headerSafe(timeline.backend))
+    if (timeline.dispatchedAtMs !== undefined) {
+      const queueMs = timeline.dispatchedAtMs - timeline.receivedAtMs
+      out.push('x-sluice-queue-ms', queueMs.toFixed(1), 'server-timing', `queue;dur=${queueMs.toFixed(1)}`)
+    }
+    out.push('x-sluice-attempts', String(timeline.attempts))
+    return out
+  }
+}

@@ -1,0 +1,380 @@
+import { createScheduler, outcomeOf, type BackendId, type Clock, type Decision, type Ending, type Ms, type Scheduler, type SchedulerEvent, type SchedulerState, type Tokens } from '../core/index.js'
+import type { Config } from '../config/index.js'
+import type { Fleet, FleetBackend, FleetChange } from '../fleet/index.js'
+import { lengthOf, withIncludeUsage, type ErrorCode } from '../protocol/index.js'
+import { Attempt, Sweep, type AttemptRequest, type AttemptResult, type Upstream } from '../relay/index.js'
+import { Alarm } from './alarm.js'
+import { refuse, type Refusal } from './answers.js'
+import { BackendLink } from './backends.js'
+import { fleetSpec } from './fleet-spec.js'
+import { Lease } from './lease.js'
+import { requestRecord } from './record.js'
+import { RetryBudget } from './retry-budget.js'
+import { Run, type RunListener } from './run.js'
+import type { Job, RuntimeGauges, RuntimeOptions, RuntimeTelemetry } from './types.js'
+
+/** Dialects whose streams say the usage when asked by `stream_options`. */
+const USAGE_ON_DEMAND = new Set(['openai-chat', 'openai-completions'])
+
+/**
+ * Owns the scheduler: tells it what happens, carries out what it decides, and sees to it that each request has exactly one
+ * outcome and each attempt exactly one release.
+ */
+export class Runtime implements RunListener {
+  #config: Config
+  readonly #fleet: Fleet
+  readonly #telemetry: RuntimeTelemetry
+  readonly #clock: Clock
+  readonly #scheduler: Scheduler
+  readonly #sweep: Sweep
+  readonly #alarm: Alarm
+  readonly #retries: RetryBudget
+  readonly #runs = new Map<string, Run>()
+  readonly #links = new Map<BackendId, BackendLink>()
+  readonly #events: SchedulerEvent[] = []
+  readonly #idle: (() => void)[] = []
+  readonly #unsubscribe: () => void
+  #feeding = false
+  #leases = 0
+  #draining = false
+
+  constructor(options: RuntimeOptions) {
+    const { config, fleet, telemetry, clock, random } = options
+    this.#config = config
+    this.#fleet = fleet
+    this.#telemetry = telemetry
+    this.#clock = clock
+    this.#sweep = new Sweep(clock)
+    this.#alarm = new Alarm(clock, () => this.#feed({ type: 'tick' }))
+    this.#retries = new RetryBudget(retryOptions(config), clock.now())
+    this.#scheduler = createScheduler({
+      policy: config.scheduling.policy,
+      fleet: fleetSpec(config, fleet),
+      admission: { mode: config.admission.mode, probeShare: config.admission.probe_share, maxFalseRejectionRatio: config.admission.max_false_rejection_ratio },
+    }, random, clock.now())
+    for (const backend of fleet.backends) this.#feed({ type: 'backend_state', backend: backend.id, state: backend.state })
+    this.#unsubscribe = fleet.onChange(change => this.#onFleetChange(change))
+  }
+
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  get gauges(): RuntimeGauges {
+    let running = 0
+    for (const link of this.#links.values()) running += link.running
+    let waiting = 0
+    for (const run of this.#runs.values()) if (run.lease === undefined) waiting++
+    return { requests: this.#runs.size, waiting, leases: this.#leases, watched: this.#sweep.size, running }
+  }
+
+  schedulerState(): SchedulerState {
+    return this.#scheduler.state(this.#clock.now())
+  }
+
+  /** For operators' actions such as a pool's mode. */
+  tell(event: Extract<SchedulerEvent, { type: 'pool_mode' }>): void {
+    this.#feed(event)
+  }
+
+  /** A new configuration; what runs is not touched. */
+  configure(config: Config): void {
+    this.#config = config
+    this.#retries.configure(retryOptions(config))
+    this.#syncBackends()
+  }
+
+  /** Takes the request over; from here on it is answered and accounted whatever happens. */
+  submit(job: Job): void {
+    const run = new Run(job, this.#freeId(job.spec.id), this)
+    const nowMs = this.#clock.now()
+    run.timeline.classifiedAtMs = nowMs
+    this.#telemetry.offered(job.route, job.spec.class, job.spec.model)
+    this.#runs.set(run.timeline.id, run)
+    if (job.client.ended) return this.#finish(run, 'cancelled', 499)
+    if (this.#draining) return this.#refuse(run, 'rejected', { code: 'draining', reason: 'draining', retryCanMeet: true })
+    job.client.onGone = () => this.#cancel(run)
+    this.#retries.request()
+    run.timeline.queuedAtMs = nowMs
+    const { spec } = job
+    this.#feed({ type: 'arrival', request: spec.id === run.timeline.id ? spec : { ...spec, id: run.timeline.id } })
+    if (!run.admitted && !run.ended) {
+      run.admitted = true
+      this.#telemetry.admission(spec.class, 'queue', '')
+    }
+  }
+
+  /** Clients choose ids, and two may choose the same; inside, each request has its own. */
+  #freeId(id: string): string {
+    if (!this.#runs.has(id)) return id
+    let n = 2
+    while (this.#runs.has(`${id}~${n}`)) n++
+    return `${id}~${n}`
+  }
+
+  // Events in, decisions out.
+
+  /** One event at a time: what carrying out a decision brings about waits until that one is done. */
+  #feed(event: SchedulerEvent): void {
+    this.#events.push(event)
+    if (this.#feeding) return
+    this.#feeding = true
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        for (const decision of this.#scheduler.handle(next, this.#clock.now())) this.#carryOut(decision)
+      }
+    } finally {
+      this.#feeding = false
+    }
+  }
+
+  #carryOut(decision: Decision): void {
+    if (decision.type === 'wake') return this.#alarm.set(decision.atMs)
+    const run = this.#runs.get(decision.id)
+    if (run === undefined) return
+    run.explanation = decision.why
+    if (decision.type === 'dispatch') return this.#dispatch(run, decision.backend)
+    if (run.failed !== undefined) return this.#answerFailure(run, run.failed)
+    const { reason, retryAfterMs, retryCanMeet } = decision
+    if (!run.admitted) this.#telemetry.admission(run.job.spec.class, 'reject', reason)
+    run.admitted = true
+    this.#telemetry.refused(run.timeline.id, run.job.spec.tenant, reason)
+    const ending = decision.type === 'reject' ? 'rejected' : 'expired'
+    if (reason === 'model_not_found') return this.#refuse(run, ending, { code: reason, reason })
+    this.#refuse(run, ending, { code: reason, reason, retryAfterMs, retryCanMeet })
+  }
+
+  // Attempts.
+
+  #dispatch(run: Run, id: BackendId): void {
+    const backend = this.#fleet.get(id)
+    if (!run.admitted) {
+      run.admitted = true
+      const { wouldReject, probe } = run.explanation!
+      this.#telemetry.admission(run.job.spec.class, probe === true ? 'probe' : wouldReject === true ? 'would_reject' : 'dispatch', '')
+    }
+    const lease = new Lease(id, this.#clock.now())
+    this.#leases++
+    run.dispatched(lease, backend?.pool ?? '')
+    if (backend === undefined) {
+      // Left the fleet between the decision and now.
+      return this.onAttemptEnded(run, GONE)
+    }
+    run.gaps = this.#telemetry.intervals(run.job.spec.class, backend.pool)
+    const link = this.#link(backend)
+    link.run(lease, () => this.#start(run, lease, link))
+  }
+
+  #start(run: Run, lease: Lease, { backend, upstream }: BackendLink): void {
+    const { job } = run
+    const { timeouts } = this.#config
+    run.startedAtMs = this.#clock.now()
+    const attempt = new Attempt(attemptRequest(job, backend), job.client, run, {
+      connectMs: timeouts.connect,
+      firstTokenMs: timeouts.first_token,
+      idleMs: timeouts.idle,
+      writeStallMs: timeouts.write_stall,
+      totalAtMs: job.spec.receivedAtMs + timeouts.total,
+    }, job.credentialsPassed, this.#clock, this.#sweep)
+    lease.attempt = attempt
+    attempt.start(upstream)
+  }
+
+  /** The one place where a lease goes. */
+  #release(run: Run, verdict: AttemptResult['verdict']): void {
+    const lease = run.lease
+    if (lease === undefined || !lease.release()) return
+    this.#leases--
+    run.lease = undefined
+    this.#telemetry.attempt(lease.backend, verdict)
+    this.#fleet.attemptEnded(lease.backend, verdict, lease.dispatchedAtMs)
+  }
+
+  onFirstToken(run: Run): void {
+    const { lease } = run
+    if (lease === undefined) return
+    this.#fleet.attemptProgressed(lease.backend, lease.dispatchedAtMs)
+    this.#feed({ type: 'first_token', id: run.timeline.id })
+  }
+
+  onProgress(run: Run, outputTokens: Tokens): void {
+    this.#feed({ type: 'progress', id: run.timeline.id, outputTokens })
+  }
+
+  onAttemptEnded(run: Run, result: AttemptResult): void {
+    const { id } = run.timeline
+    const { verdict, usage, retryAfterMs } = result
+    const attempt = run.lease?.attempt
+    if (attempt !== undefined) this.#measure(run, attempt, result)
+    this.#release(run, verdict)
+    const after = retryAfterMs === undefined ? {} : { retryAfterMs }
+    if (result.retryable && this.#mayRetry(run)) {
+      run.failed = result
+      this.#feed({ type: 'retry', id, verdict, ...after })
+      return
+    }
+    this.#feed({ type: 'end', id, verdict, ...(usage === undefined ? {} : { usage }), ...after })
+    if (verdict === 'success') return this.#finish(run, 'completed', result.status)
+    this.#answerFailure(run, result)
+  }
+
+  #mayRetry(run: Run): boolean {
+    const { spec, givesUpAtMs = Infinity } = run.job
+    const nowMs = this.#clock.now()
+    const overAfterMs = Math.min(spec.targets.deadlineMs ?? Infinity, this.#config.timeouts.total)
+    return run.timeline.attempts < this.#config.retries.max_attempts
+      && nowMs < Math.min(spec.receivedAtMs + overAfterMs, givesUpAtMs)
+      && this.#retries.take(nowMs)
+  }
+
+  #measure(run: Run, attempt: Attempt, { usage }: Pick<AttemptResult, 'usage'>): void {
+    const { timeline } = run
+    timeline.lastTokenAtMs = attempt.lastTokenAtMs
+    timeline.promptTokens = usage?.promptTokens
+    timeline.cachedTokens = usage?.cachedTokens
+    timeline.outputTokensEstimated = usage?.outputTokens === undefined
+    timeline.outputTokens = usage?.outputTokens ?? (attempt.tokenEvents > 0 ? attempt.tokenEvents : undefined)
+  }
+
+  // Ends.
+
+  #answerFailure(run: Run, result: AttemptResult): void {
+    const { code, detail, status, refusal, committed } = result
+    const { client } = run.job
+    if (committed) return this.#finish(run, 'failed', client.status, code, detail)
+    if (refusal !== undefined) {
+      // The request is at fault, and the backend says so best: its bytes and its status.
+      client.answer(refusal.status, [...refusal.headers, ...run.headers()], refusal.body)
+      return this.#finish(run, 'rejected', refusal.status, 'invalid_request', detail)
+    }
+    this.#refuse(run, 'failed', {
+      code: code ?? 'backend_error', status, retryAfterMs: result.retryAfterMs,
+      ...(detail === undefined ? {} : { message: sentence(detail) }),
+    })
+  }
+
+  #refuse(run: Run, ending: Ending, refusal: Refusal): void {
+    const status = refuse(run.job, refusal, run.headers())
+    this.#finish(run, ending, status, refusal.code, refusal.message)
+  }
+
+  #cancel(run: Run): void {
+    if (run.ended) return
+    const attempt = run.lease?.attempt
+    if (attempt !== undefined) {
+      this.#measure(run, attempt, { usage: undefined })
+      attempt.abort()
+    }
+    this.#release(run, 'cancelled')
+    this.#feed({ type: 'cancel', id: run.timeline.id })
+    this.#finish(run, 'cancelled', run.job.client.status || 499)
+  }
+
+  #finish(run: Run, ending: Ending, status: number, code?: ErrorCode, detail?: string): void {
+    if (run.ended) return
+    run.ended = true
+    run.job.client.onGone = undefined
+    const { timeline } = run
+    this.#runs.delete(timeline.id)
+    timeline.endedAtMs = this.#clock.now()
+    timeline.ending = ending
+    this.#telemetry.finished(requestRecord(run, outcomeOf(timeline, run.job.spec.targets), status, code, detail))
+    if (this.#runs.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  // The fleet.
+
+  #onFleetChange(change: FleetChange): void {
+    switch (change.type) {
+      case 'state': {
+        const limit = change.inflightLimit === undefined ? {} : { inflightLimit: change.inflightLimit }
+        return this.#feed({ type: 'backend_state', backend: change.backend, state: change.state, ...limit })
+      }
+      case 'report': return this.#feed({ type: 'engine_report', backend: change.backend, report: change.report })
+      case 'restarted': return this.#feed({ type: 'backend_restarted', backend: change.backend })
+      case 'specs': return this.#syncBackends()
+    }
+  }
+
+  #syncBackends(): void {
+    this.#feed({ type: 'configure', fleet: fleetSpec(this.#config, this.#fleet) })
+    for (const [id, link] of this.#links) {
+      if (this.#fleet.get(id) === link.backend) continue
+      this.#links.delete(id)
+      void link.retire()
+    }
+    for (const backend of this.#fleet.backends) this.#feed({ type: 'backend_state', backend: backend.id, state: backend.state })
+  }
+
+  #link(backend: FleetBackend): BackendLink {
+    let link = this.#links.get(backend.id)
+    if (link === undefined) {
+      const cap = this.#fleet.specs().find(spec => spec.id === backend.id)?.maxInflight
+      link = new BackendLink(backend, this.#config.timeouts.connect, cap)
+      this.#links.set(backend.id, link)
+    }
+    return link
+  }
+
+  // The end.
+
+  /** The connections to a backend, for requests that are not scheduled. */
+  upstreamOf(backend: FleetBackend): Upstream {
+    return this.#link(backend).upstream
+  }
+
+  /** New requests are refused; resolves when the rest is answered, or when `graceMs` is over and what still runs has been cut with an error. */
+  async drain(graceMs: Ms): Promise<void> {
+    this.#draining = true
+    if (this.#runs.size === 0) return
+    let timer: NodeJS.Timeout | undefined
+    await Promise.race([
+      new Promise<void>(resolve => { this.#idle.push(resolve) }),
+      new Promise<void>(resolve => { timer = setTimeout(resolve, graceMs) }),
+    ])
+    clearTimeout(timer)
+    for (const run of [...this.#runs.values()]) this.#cutOff(run)
+  }
+
+  #cutOff(run: Run): void {
+    const attempt = run.lease?.attempt
+    if (attempt !== undefined) {
+      this.#measure(run, attempt, { usage: undefined })
+      attempt.breakOff({ verdict: 'cancelled', retryable: false, status: 503, code: 'draining', detail: 'the gateway is shutting down' })
+      return
+    }
+    this.#release(run, 'cancelled')
+    this.#feed({ type: 'cancel', id: run.timeline.id })
+    this.#refuse(run, 'expired', { code: 'draining', reason: 'draining', retryCanMeet: true })
+  }
+
+  /** After `drain`: timers and connections go. */
+  async close(): Promise<void> {
+    this.#unsubscribe()
+    this.#alarm.clear()
+    await Promise.all([...this.#links.values()].map(link => link.upstream.destroy()))
+  }
+}
+
+/** The body as it came, but for the question about usage where the engine answers it and the client did not ask. */
+function attemptRequest(job: Job, backend: FleetBackend): AttemptRequest {
+  const { fields, body } = job
+  const ask = fields.stream && !fields.includeUsage && USAGE_ON_DEMAND.has(fields.dialect) && backend.adapter.reportsUsageWhenAsked
+  let sent = body
+  if (ask) {
+    const pieces = withIncludeUsage(body, fields)
+    sent = Buffer.concat(pieces, lengthOf(pieces))
+  }
+  const headers = [...job.headers]
+  if (backend.apiKey !== undefined && !job.credentialsPassed) headers.push('authorization', `Bearer ${backend.apiKey}`)
+  return { method: job.method, path: job.target, headers, body: sent, dialect: fields.dialect, stripUsage: ask }
+}
+
+const retryOptions = ({ retries }: Config) => ({ ratio: retries.budget_ratio, minPerSecond: retries.min_per_second })
+
+const sentence = (detail: string): string => `${detail[0]!.toUpperCase()}${detail.slice(1)}.`
+
+const GONE: AttemptResult = {
+  verdict: 'cancelled', retryable: true, committed: false, status: 503, code: 'backend_error',
+  detail: 'the backend left the fleet', usage: undefined, retryAfterMs: undefined, refusal: undefined,
+}

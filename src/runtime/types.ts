@@ -1,0 +1,53 @@
+import type { Clock, Ms, Random, RequestSpec } from '../core/index.js'
+import type { Config } from '../config/index.js'
+import type { Fleet } from '../fleet/index.js'
+import type { ErrorShape, RequestFields } from '../protocol/index.js'
+import type { ClientStream } from '../relay/index.js'
+import type { Telemetry } from '../telemetry/index.js'
+
+/** A request that the gateway has read, classified and found valid: all that is needed to schedule, send and account it. */
+export interface Job {
+  readonly spec: RequestSpec
+  readonly fields: RequestFields
+  readonly errorShape: ErrorShape
+  /** Name of the route that matched. */
+  readonly route: string
+  readonly method: string
+  /** Path without query, for records. */
+  readonly path: string
+  /** Path and query, as they go to the backend. */
+  readonly target: string
+  readonly body: Buffer
+  /** For the backend, names and values in turn, without its key. */
+  readonly headers: readonly string[]
+  /** The client's own credentials are among `headers`. */
+  readonly credentialsPassed: boolean
+  readonly client: ClientStream
+  /** When the client itself gives up, where it said so: no retry after that. */
+  readonly givesUpAtMs: Ms | undefined
+  /** Public id of the request. */
+  readonly requestId: string
+  readonly wallTimeMs: Ms
+  /** The body was complete; what came before was the client's time. */
+  readonly bodyReadAtMs: Ms
+  readonly traceparent: string | undefined
+}
+
+export type RuntimeTelemetry = Pick<Telemetry, 'offered' | 'admission' | 'intervals' | 'attempt' | 'finished' | 'refused' | 'log'>
+
+export interface RuntimeOptions {
+  readonly config: Config
+  readonly fleet: Fleet
+  readonly telemetry: RuntimeTelemetry
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** What is held at this moment; all zero when nothing runs. */
+export interface RuntimeGauges {
+  readonly requests: number
+  readonly waiting: number
+  readonly leases: number
+  readonly watched: number
+  readonly running: number
+}
