@@ -13,7 +13,7 @@ const CLOCKS = [
 
 /** Neither the core nor the simulator may know that there is a process, a time of day or an event loop. */
 const AMBIENT = banned(
-  ['performance', 'process', 'setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'Buffer', 'fetch', 'crypto', 'console', 'Promise'],
+  ['Date', 'performance', 'process', 'setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'Buffer', 'fetch', 'crypto', 'console', 'Promise'],
   'Pure code: times, randomness and events are arguments.',
 )
 

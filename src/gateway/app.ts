@@ -1,0 +1,62 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { DataPlaneOptions } from './context.js'
+import { sendError } from './errors.js'
+import { body } from './plugins/body.js'
+import { generation } from './plugins/generation.js'
+import { identity } from './plugins/identity.js'
+import { models } from './plugins/models.js'
+import { passthrough } from './plugins/passthrough.js'
+import { unknown } from './plugins/unknown.js'
+import { clientError } from './client-error.js'
+import { Settings } from './settings.js'
+
+export interface DataPlane {
+  readonly app: FastifyInstance
+  /** Routes, classes, keys and limits of the new configuration hold for requests that come from now on. Listener, TLS and passthrough paths stay. */
+  configure(config: DataPlaneOptions['config']): void
+}
+
+/** The data plane. The list of plugins is the pipeline, in order. */
+export function createDataPlane(options: DataPlaneOptions): DataPlane {
+  const { config } = options
+  const settings = new Settings(config)
+  const { cert, key, ca } = options.tls ?? {}
+  const app = Fastify({
+    loggerInstance: options.telemetry.log as never,
+    // One line per request at its end (telemetry), not two from the framework.
+    disableRequestLogging: true,
+    bodyLimit: config.limits.body,
+    requestTimeout: config.timeouts.request_body,
+    // Longer than the idle time of usual load balancers and SDK pools: the client's side closes first.
+    keepAliveTimeout: 75_000,
+    connectionTimeout: 0,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    trustProxy: false,
+    // Ids come from `identity`, which validates the client's.
+    requestIdHeader: false,
+    genReqId: () => '',
+    http: { maxHeaderSize: config.limits.headers, connectionsCheckingInterval: 5000, noDelay: true },
+    ...(cert === undefined || key === undefined ? {} : { https: { cert, key, ...(ca === undefined ? {} : { ca, requestCert: true }), maxHeaderSize: config.limits.headers } }),
+    clientErrorHandler: clientError,
+    frameworkErrors: (error, request, reply) => sendError(error, request, reply),
+  }) as unknown as FastifyInstance
+  app.server.maxConnections = config.limits.connections
+  app.setErrorHandler((error, request, reply) => sendError(error, request, reply))
+
+  // Every request first gets its time, its id and its tenant: all that follows is measured, named and allowed by them.
+  app.register(identity, { ...options, settings })
+  // Bodies are read once, as bytes: what is forwarded is what came.
+  app.register(body)
+  // Generation and scored requests: classified, scheduled, relayed, metered.
+  app.register(generation, { ...options, settings })
+  // The one answer that the gateway makes itself.
+  app.register(models, options)
+  // Everything on the allow-list, as it is.
+  app.register(passthrough, options)
+  // Last, what nothing above knows: 404, or 405 where only the method is wrong.
+  app.register(unknown, options)
+
+  return { app, configure: next => { settings.apply(next) } }
+}

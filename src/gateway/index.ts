@@ -1,0 +1,2 @@
+export { createDataPlane, type DataPlane } from './app.js'
+export type { DataPlaneOptions } from './context.js'

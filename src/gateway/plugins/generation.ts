@@ -1,0 +1,95 @@
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { RequestSpec } from '../../core/index.js'
+import {
+  checkLimits, endpointOf, headersToBackend, readRequestFields, readTraceContext, SCHEDULED_PATHS, traceparentOf,
+  type Endpoint, type RequestFields, type RequestProblem,
+} from '../../protocol/index.js'
+import { ClientStream } from '../../relay/index.js'
+import type { Job } from '../../runtime/index.js'
+import { assertModelAllowed } from '../auth.js'
+import type { DataPlaneOptions } from '../context.js'
+import { GatewayError } from '../errors.js'
+import type { Current, Settings } from '../settings.js'
+import { promise, type Promised } from '../slo.js'
+
+export interface GenerationOptions extends DataPlaneOptions {
+  readonly settings: Settings
+}
+
+const NO_BODY = Buffer.alloc(0)
+
+/** Everything that is scheduled: read, classify, promise, and over to the runtime, which answers. */
+export const generation: FastifyPluginAsync<GenerationOptions> = async (app, { runtime, settings, clock }) => {
+  for (const path of SCHEDULED_PATHS) {
+    const endpoint = endpointOf('POST', path)!
+    app.post(path, (request, reply) => {
+      const bodyReadAtMs = clock.now()
+      const job = jobOf(request, path, endpoint, settings.current, bodyReadAtMs)
+      // From here on the answer is the runtime's: it writes to the socket, past the framework.
+      reply.hijack()
+      runtime.submit({ ...job, client: new ClientStream(reply.raw) })
+    })
+  }
+}
+
+/** All that is known of a request before it is scheduled; throws where it is not valid. */
+function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, current: Current, bodyReadAtMs: number): Omit<Job, 'client'> {
+  const { tenant, requestId, receivedAtMs, wallTimeMs } = request
+  const { headers } = request.raw
+  const read = readRequestFields(endpoint, (request.body as Buffer | undefined) ?? NO_BODY)
+  if (!read.ok) throw invalid(read.problem)
+  const { fields, body } = read
+  const overLimit = checkLimits(fields, current.limits)
+  if (overLimit !== undefined) throw invalid(overLimit)
+  assertModelAllowed(tenant, fields.model)
+  const classified = current.classify({ method: 'POST', path, model: fields.model, tenant: tenant.name, header: name => Object.hasOwn(headers, name) ? headers[name] : undefined })
+  const promised = promise(classified.class, current.config, headers, tenant)
+  const query = request.raw.url!.indexOf('?')
+  const trace = readTraceContext(headers)
+  return {
+    spec: specOf(requestId, tenant.name, receivedAtMs, fields, promised),
+    fields,
+    errorShape: endpoint.errorShape,
+    route: classified.route,
+    method: 'POST',
+    path,
+    target: query < 0 ? path : path + request.raw.url!.slice(query),
+    body,
+    headers: upstreamHeaders(request, current.credentialsPassed),
+    credentialsPassed: current.credentialsPassed,
+    givesUpAtMs: promised.clientTimeoutMs === undefined ? undefined : receivedAtMs + promised.clientTimeoutMs,
+    requestId,
+    wallTimeMs,
+    bodyReadAtMs,
+    traceparent: trace === undefined ? undefined : traceparentOf(trace.traceId, trace.parentId, trace.flags),
+  }
+}
+
+function specOf(id: string, tenant: string, receivedAtMs: number, fields: RequestFields, promised: Promised): RequestSpec {
+  return {
+    id,
+    kind: fields.dialect === 'scored' ? 'scored' : 'generation',
+    class: promised.class,
+    tenant,
+    model: fields.model,
+    receivedAtMs,
+    targets: promised.targets,
+    promptBytes: fields.promptBytes,
+    promptTokens: fields.promptTokens,
+    maxOutputTokens: fields.maxOutputTokens,
+    streamed: fields.stream,
+    prefixHashes: fields.prefixHashes,
+    prefixBlockBytes: fields.prefixBlockBytes,
+    sessionKey: fields.sessionKey,
+  }
+}
+
+/** Names and values in turn. The answer must come uncompressed: its bytes are scanned. */
+function upstreamHeaders(request: FastifyRequest, credentialsPassed: boolean): string[] {
+  const out = ['accept-encoding', 'identity', 'x-request-id', request.requestId]
+  const passing = headersToBackend(request.raw.headers, credentialsPassed)
+  for (const name of Object.keys(passing)) if (name !== 'x-request-id') out.push(name, passing[name]!)
+  return out
+}
+
+const invalid = ({ message, param }: RequestProblem): GatewayError => new GatewayError('invalid_request', message, { param })

@@ -1,0 +1,34 @@
+import fp from 'fastify-plugin'
+import { isValidHost, validRequestId } from '../../protocol/index.js'
+import type { DataPlaneOptions, Tenant } from '../context.js'
+import { GatewayError } from '../errors.js'
+import type { Settings } from '../settings.js'
+
+export interface IdentityOptions extends DataPlaneOptions {
+  readonly settings: Settings
+}
+
+const NOBODY: Tenant = { name: '', key: undefined }
+
+/** When did it come, what is it called, whose is it. */
+export const identity = fp<IdentityOptions>(async (app, { clock, wallClock, newId, settings }) => {
+  app.decorateRequest('receivedAtMs', 0)
+  app.decorateRequest('wallTimeMs', 0)
+  app.decorateRequest('requestId', '')
+  app.decorateRequest('tenant')
+  app.addHook('onRequest', (request, reply, done) => {
+    const { headers } = request.raw
+    request.receivedAtMs = clock.now()
+    request.wallTimeMs = wallClock()
+    request.requestId = validRequestId(headers['x-request-id']) ?? newId()
+    request.tenant = NOBODY
+    void reply.header('x-request-id', request.requestId)
+    if (!isValidHost(headers.host)) return done(new GatewayError('invalid_request', 'The Host header must be a host name or address, with or without a port.'))
+    try {
+      request.tenant = settings.current.authenticate(headers)
+    } catch (error) {
+      return done(error as GatewayError)
+    }
+    done()
+  })
+}, { name: 'identity' })

@@ -1,0 +1,46 @@
+import type { SloTargets } from '../core/index.js'
+import type { Config, KeyConfig } from '../config/index.js'
+import { readSloHeaders, type Headers } from '../protocol/index.js'
+import { targetsOf } from '../runtime/index.js'
+import type { Tenant } from './context.js'
+import { GatewayError } from './errors.js'
+
+export interface Promised {
+  readonly class: string
+  readonly targets: SloTargets
+  /** Time after which the client does not listen any more, from t0; only SDKs say it. */
+  readonly clientTimeoutMs: number | undefined
+}
+
+/**
+ * The class and the targets of a request: the route's, changed by what the client asks for in headers, as far as its
+ * tenant may ask for it. A target tighter than allowed is loosened to what is allowed; a class that is not is refused.
+ */
+export function promise(routeClass: string, config: Pick<Config, 'classes'>, headers: Headers, tenant: Tenant): Promised {
+  const asked = readSloHeaders(headers)
+  if (!asked.ok) throw new GatewayError('invalid_slo', asked.message, { param: asked.header })
+  const name = asked.className ?? routeClass
+  const known = Object.hasOwn(config.classes, name) ? config.classes[name] : undefined
+  if (asked.className !== undefined && known === undefined) {
+    throw new GatewayError('invalid_slo', `There is no service class "${name}"; ask for one of: ${Object.keys(config.classes).join(', ')}.`, { param: 'x-slo-class' })
+  }
+  if (tenant.key?.classes !== undefined && !tenant.key.classes.includes(name)) {
+    throw new GatewayError('not_allowed', `The API key does not allow the service class "${name}".`)
+  }
+  const { deadlineMs, ...flow } = asked.targets
+  const wished: SloTargets = asked.deadlineIsClientTimeout || deadlineMs === undefined ? flow : { ...flow, deadlineMs }
+  return {
+    class: name,
+    targets: { ...(known === undefined ? {} : targetsOf(known)), ...clamped(wished, tenant.key) },
+    clientTimeoutMs: asked.deadlineIsClientTimeout ? deadlineMs : undefined,
+  }
+}
+
+function clamped(wished: SloTargets, key: KeyConfig | undefined): SloTargets {
+  if (key === undefined) return wished
+  return {
+    ...(wished.ttftMs === undefined ? {} : { ttftMs: Math.max(wished.ttftMs, key.min_ttft ?? 0) }),
+    ...(wished.tpotMs === undefined ? {} : { tpotMs: Math.max(wished.tpotMs, key.min_tpot ?? 0) }),
+    ...(wished.deadlineMs === undefined ? {} : { deadlineMs: Math.max(wished.deadlineMs, key.min_deadline ?? 0) }),
+  }
+}
