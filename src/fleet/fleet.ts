@@ -83,8 +83,9 @@ class WatchedFleet implements Fleet {
     this.#pools = Object.entries(config.pools).map(([name, { role, mode }]) => ({ name, role, mode }))
     for (const apply of kept) apply()
     for (const monitor of gone) void monitor.stop().catch(this.#onError)
-    if (this.#started) for (const monitor of created) monitor.start()
-    if (this.#started) this.#emit({ type: 'specs' })
+    if (!this.#started) return
+    this.#emit({ type: 'specs' })
+    for (const monitor of created) monitor.start()
   }
 
   models(): readonly ModelEntry[] {
