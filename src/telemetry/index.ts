@@ -1,3 +1,5 @@
 export * from './types.js'
 export * from './record.js'
+export * from './metrics-table.js'
 export { RecentRequests } from './recent.js'
+export { createTelemetry } from './telemetry.js'

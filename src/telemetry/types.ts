@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client'
 import type { Logger } from 'pino'
-import type { BackendId, BackendState, ClassName, EngineReport, Ms, PoolName, RequestId, SchedulerState, TenantName, Tokens } from '../core/index.js'
+import type { AttemptVerdict, BackendId, BackendState, ClassName, EngineReport, GoodputLedger, Histogram, Ms, PoolName, RequestId, SchedulerState, TenantName, Work } from '../core/index.js'
 import type { Config } from '../config/index.js'
 import type { RequestRecord } from './record.js'
 import type { RecentRequests } from './recent.js'
@@ -15,11 +15,6 @@ export interface IntervalRecorder {
 export type AdmissionVerdict = 'dispatch' | 'queue' | 'reject' | 'would_reject' | 'probe'
 
 /** How an attempt on a backend ended. */
-export type AttemptResult = 'success' | 'backpressure' | 'fault' | 'client_error' | 'cancelled'
-
-/** Why work of a backend served nobody. */
-export type WasteReason = 'missed' | 'cancelled' | 'failed' | 'retried'
-
 /** One line of the audit log: an action of an operator, or a refusal. */
 export interface AuditEntry {
   readonly action: string
@@ -51,6 +46,8 @@ export interface GaugeSources {
 export interface Telemetry {
   readonly registry: Registry
   readonly log: Logger
+  /** The books of goodput: totals, windows, distributions per class. */
+  readonly ledger: GoodputLedger
   /** The last requests, newest first, for /api/requests. */
   readonly recent: RecentRequests
   /** A request has its route and class. Every request is offered once, whatever becomes of it. */
@@ -59,9 +56,12 @@ export interface Telemetry {
   admission(className: ClassName, verdict: AdmissionVerdict, reason: string): void
   /** Handle for a stream's gaps between token events; take it once per attempt. */
   intervals(className: ClassName, pool: PoolName): IntervalRecorder
-  attempt(backend: BackendId, result: AttemptResult): void
-  /** Tokens generated for an attempt that was thrown away although its request went on. */
-  wasted(tokens: Tokens, reason: WasteReason): void
+  /** Distribution of the class's gaps between token events since the start; undefined = none yet. */
+  intervalsOf(className: ClassName): Histogram | undefined
+  /** How an attempt on a backend ended. */
+  attempt(backend: BackendId, result: AttemptVerdict): void
+  /** An attempt was given up although its request goes on elsewhere: its work is lost. */
+  attemptLost(className: ClassName, work: Work): void
   /** The one call at a request's end: metrics, log line, request file, recent list. */
   finished(record: RequestRecord): void
   reloaded(result: 'applied' | 'rejected'): void

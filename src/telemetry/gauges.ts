@@ -1,0 +1,100 @@
+import { attainmentOf, burnRate, costPerMillionTokens, perSecond, WASTE_REASONS, WINDOWS_MS, type GoodputLedger, type Ms } from '../core/index.js'
+import type { Config } from '../config/index.js'
+import type { Metrics } from './metrics.js'
+import type { MetricName } from './metrics-table.js'
+import type { GaugeSources } from './types.js'
+
+const BREAKER = { closed: 0, half_open: 1, open: 2 } as const
+const SECOND = 1000
+
+/** Families that are read anew at each scrape. */
+const PULLED = [
+  'sluice_wasted_tokens_total', 'sluice_goodput_ratio', 'sluice_slo_attainment_ratio', 'sluice_slo_burn_rate',
+  'sluice_slo_objective_ratio', 'sluice_slo_target_seconds', 'sluice_cost_per_million_tokens', 'sluice_cost_per_million_good_tokens',
+  'sluice_admission_enforcing', 'sluice_queue_depth', 'sluice_queue_tokens', 'sluice_queue_oldest_wait_seconds',
+  'sluice_backend_up', 'sluice_backend_inflight_requests', 'sluice_backend_inflight_prefill_tokens', 'sluice_backend_concurrency_limit',
+  'sluice_backend_breaker_state', 'sluice_backend_engine_running', 'sluice_backend_engine_waiting',
+  'sluice_backend_kv_cache_usage_ratio', 'sluice_backend_prefix_cache_hit_ratio',
+] as const satisfies readonly MetricName[]
+
+export interface GaugeInputs {
+  readonly metrics: Metrics
+  readonly ledger: GoodputLedger
+  readonly config: Pick<Config, 'classes'>
+  /** Undefined before there is a scheduler and a fleet. */
+  readonly sources: GaugeSources | undefined
+  readonly nowMs: Ms
+}
+
+/** Read every gauge from where its truth is kept. Called when somebody scrapes, never per request. */
+export function collectGauges(inputs: GaugeInputs): void {
+  for (const name of PULLED) inputs.metrics.gauge(name).blank()
+  collectClasses(inputs)
+  if (inputs.sources === undefined) return
+  collectScheduler(inputs.metrics, inputs.sources)
+  collectBackends(inputs.metrics, inputs.sources)
+  collectCost(inputs, inputs.sources)
+}
+
+function collectClasses({ metrics, ledger, config, nowMs }: GaugeInputs): void {
+  for (const [name, { objective, ttft, tpot, deadline }] of Object.entries(config.classes)) {
+    const targeted = ttft !== undefined || tpot !== undefined || deadline !== undefined
+    metrics.gauge('sluice_slo_objective_ratio').set(targeted ? objective : undefined, name)
+    for (const [target, ms] of Object.entries({ ttft, tpot, deadline })) {
+      metrics.gauge('sluice_slo_target_seconds').set(ms === undefined ? undefined : ms / SECOND, name, target)
+    }
+    for (const [window, windowMs] of Object.entries(WINDOWS_MS)) {
+      const attainment = attainmentOf(ledger.window(windowMs, nowMs, name))
+      metrics.gauge('sluice_slo_attainment_ratio').set(attainment, name, window)
+      metrics.gauge('sluice_slo_burn_rate').set(burnRate(attainment, objective), name, window)
+    }
+  }
+  for (const name of ledger.classes()) {
+    const totals = ledger.totals(name)
+    metrics.gauge('sluice_goodput_ratio').set(totals.goodputRatio, name)
+    for (const reason of WASTE_REASONS) {
+      const tokens = totals.wastedTokens[reason]
+      if (tokens > 0) metrics.counter('sluice_wasted_tokens_total').child(name, reason).add(tokens)
+    }
+  }
+}
+
+function collectScheduler(metrics: Metrics, sources: GaugeSources): void {
+  const { admission, classes, backends } = sources.scheduler()
+  metrics.gauge('sluice_admission_enforcing').set(admission.effective === 'enforce' ? 1 : 0)
+  for (const { name, queued, queuedTokens, oldestWaitMs } of classes) {
+    metrics.gauge('sluice_queue_depth').set(queued, name)
+    metrics.gauge('sluice_queue_tokens').set(queuedTokens, name)
+    metrics.gauge('sluice_queue_oldest_wait_seconds').set(oldestWaitMs / SECOND, name)
+  }
+  const pools = new Map(sources.backends().map(({ id, pool }) => [id, pool]))
+  for (const { id, inflightRequests, inflightPrefillTokens, concurrencyLimit } of backends) {
+    const pool = pools.get(id)
+    // A backend that has left the configuration lives on in the ledger until its last stream ends.
+    if (pool === undefined) continue
+    metrics.gauge('sluice_backend_inflight_requests').set(inflightRequests, id, pool)
+    metrics.gauge('sluice_backend_inflight_prefill_tokens').set(inflightPrefillTokens, id, pool)
+    metrics.gauge('sluice_backend_concurrency_limit').set(concurrencyLimit, id, pool)
+  }
+}
+
+function collectBackends(metrics: Metrics, sources: GaugeSources): void {
+  for (const { id, pool, state, breaker, report } of sources.backends()) {
+    metrics.gauge('sluice_backend_up').set(state === 'up' || state === 'degraded' ? 1 : 0, id, pool)
+    metrics.gauge('sluice_backend_breaker_state').set(BREAKER[breaker], id, pool)
+    metrics.gauge('sluice_backend_engine_running').set(report.running, id, pool)
+    metrics.gauge('sluice_backend_engine_waiting').set(report.waiting, id, pool)
+    metrics.gauge('sluice_backend_kv_cache_usage_ratio').set(report.kvUsageRatio, id, pool)
+    metrics.gauge('sluice_backend_prefix_cache_hit_ratio').set(report.prefixHitRatio, id, pool)
+  }
+}
+
+/** A price with an unknown part is no price: it takes the cost of every backend. */
+function collectCost({ metrics, ledger, nowMs }: GaugeInputs, sources: GaugeSources): void {
+  let costPerHour: number | undefined = 0
+  for (const backend of sources.backends()) costPerHour = costPerHour === undefined || backend.costPerHour === undefined ? undefined : costPerHour + backend.costPerHour
+  if (costPerHour === undefined || costPerHour === 0) return
+  const window = ledger.window(WINDOWS_MS['5m'], nowMs)
+  metrics.gauge('sluice_cost_per_million_tokens').set(costPerMillionTokens(costPerHour, perSecond(window.outputTokens, window)))
+  metrics.gauge('sluice_cost_per_million_good_tokens').set(costPerMillionTokens(costPerHour, perSecond(window.goodTokens, window)))
+}

@@ -1,0 +1,128 @@
+import { GoodputLedger, type AttemptVerdict, type BackendId, type ClassName, type Histogram, type Ms, type PoolName, type RequestId, type TenantName, type Work } from '../core/index.js'
+import type { Config } from '../config/index.js'
+import { renderMetrics } from './exposition.js'
+import { collectGauges } from './gauges.js'
+import { LabelNames } from './labels.js'
+import { createLogger } from './logger.js'
+import { Metrics } from './metrics.js'
+import { RecentRequests } from './recent.js'
+import type { RequestRecord } from './record.js'
+import { requestLine } from './request-line.js'
+import { openSink, type Sink } from './sink.js'
+import type { AdmissionVerdict, AuditEntry, GaugeSources, IntervalRecorder, Telemetry, TelemetryOptions } from './types.js'
+
+export function createTelemetry(options: TelemetryOptions): Telemetry {
+  return new Observer(options)
+}
+
+interface LogFile {
+  readonly path: string
+  readonly sink: Sink
+}
+
+class Observer implements Telemetry {
+  readonly recent = new RecentRequests()
+  readonly ledger = new GoodputLedger()
+  readonly log
+  readonly #metrics: Metrics
+  readonly #labels = new LabelNames()
+  readonly #now: () => Ms
+  readonly #wallNow: () => Ms
+  readonly #stdout: Sink | undefined
+  #config: Config
+  #sources: GaugeSources | undefined
+  #requestFile: LogFile | undefined
+  #auditFile: LogFile | undefined
+
+  constructor({ config, version, now, wallNow, logStream }: TelemetryOptions) {
+    this.#config = config
+    this.#now = now
+    this.#wallNow = wallNow
+    this.#metrics = new Metrics(this.#labels)
+    // Nobody is left to tell when standard output breaks.
+    this.#stdout = logStream === undefined ? openSink({ onDrop: () => this.#dropped('log'), onError: () => {} }) : undefined
+    this.log = createLogger(config.log.level, wallNow, logStream ?? this.#stdout!)
+    this.#metrics.gauge('sluice_build_info').set(1, version)
+    for (const result of ['applied', 'rejected']) this.#metrics.counter('sluice_config_reloads_total').child(result)
+    for (const sink of ['log', 'requests', 'audit']) this.#metrics.counter('sluice_log_lines_dropped_total').child(sink)
+    this.configure(config)
+  }
+
+  get registry() { return this.#metrics.registry }
+
+  configure(config: Config): void {
+    this.#config = config
+    this.log.level = config.log.level
+    this.#labels.configure(config)
+    this.#requestFile = this.#openFile(this.#requestFile, config.log.request_file, 'requests')
+    this.#auditFile = this.#openFile(this.#auditFile, config.log.audit_file, 'audit')
+  }
+
+  observe(sources: GaugeSources): void { this.#sources = sources }
+  models(names: readonly string[]): void { this.#labels.listed(names) }
+
+  offered(route: string, className: ClassName, model: string | undefined): void {
+    this.ledger.offered(className, this.#now())
+    this.#metrics.offered(route, className, model)
+  }
+
+  admission(className: ClassName, verdict: AdmissionVerdict, reason: string): void { this.#metrics.admission(className, verdict, reason) }
+  attempt(backend: BackendId, result: AttemptVerdict): void { this.#metrics.attempt(backend, result) }
+  attemptLost(className: ClassName, work: Work): void { this.ledger.attemptLost(className, work, this.#now()) }
+  intervals(className: ClassName, pool: PoolName): IntervalRecorder { return this.#metrics.intervals(className, pool) }
+  intervalsOf(className: ClassName): Histogram | undefined { return this.#metrics.intervalsOf(className) }
+
+  finished(record: RequestRecord): void {
+    this.ledger.ended(record.class, record.timeline, record.targets, this.#now())
+    this.#metrics.finished(record)
+    this.recent.add(record)
+    if (this.#config.log.requests) this.log[record.outcome === 'failed' ? 'warn' : 'info'](requestLine(record), 'request')
+    this.#requestFile?.sink.write(`${JSON.stringify(record)}\n`)
+  }
+
+  reloaded(result: 'applied' | 'rejected'): void {
+    this.#metrics.counter('sluice_config_reloads_total').child(result).add(1)
+  }
+
+  audit(entry: AuditEntry): void {
+    this.log.info(entry, 'audit')
+    this.#auditFile?.sink.write(`${JSON.stringify({ time: new Date(this.#wallNow()).toISOString(), ...entry })}\n`)
+  }
+
+  refused(id: RequestId, tenant: TenantName, reason: string): void {
+    if (this.#auditFile === undefined) return
+    const entry: AuditEntry = { action: 'admission', actor: tenant, subject: id, result: 'refused', detail: reason }
+    this.#auditFile.sink.write(`${JSON.stringify({ time: new Date(this.#wallNow()).toISOString(), ...entry })}\n`)
+  }
+
+  metricsText(): Promise<string> {
+    collectGauges({ metrics: this.#metrics, ledger: this.ledger, config: this.#config, sources: this.#sources, nowMs: this.#now() })
+    return renderMetrics(this.registry)
+  }
+
+  reopen(): void {
+    this.#requestFile?.sink.reopen()
+    this.#auditFile?.sink.reopen()
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#requestFile?.sink.close(), this.#auditFile?.sink.close(), this.#stdout?.close()])
+  }
+
+  /** The file of `path`, left open where it is the same one as before. */
+  #openFile(before: LogFile | undefined, path: string | undefined, name: 'requests' | 'audit'): LogFile | undefined {
+    if (before?.path === path) return before
+    void before?.sink.close()
+    if (path === undefined) return undefined
+    const sink = openSink({
+      path,
+      onDrop: () => this.#dropped(name),
+      onError: (error) => this.log.error({ file: path, error: error.message }, 'a log file cannot be written; lines are lost until it can'),
+    })
+    return { path, sink }
+  }
+
+  #dropped(sink: 'log' | 'requests' | 'audit'): void {
+    this.#metrics.counter('sluice_log_lines_dropped_total').child(sink).add(1)
+  }
+}
