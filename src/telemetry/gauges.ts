@@ -1,8 +1,8 @@
-import { attainmentOf, burnRate, costPerMillionTokens, perSecond, WASTE_REASONS, WINDOWS_MS, type GoodputLedger, type Ms } from '../core/index.js'
+import { attainmentOf, burnRate, costPerMillionTokens, perSecond, WASTE_REASONS, WINDOWS_MS, type GoodputLedger, type Ms, type SchedulerState } from '../core/index.js'
 import type { Config } from '../config/index.js'
 import type { Metrics } from './metrics.js'
 import type { MetricName } from './metrics-table.js'
-import type { GaugeSources } from './types.js'
+import type { BackendGauges, GaugeSources } from './types.js'
 
 const BREAKER = { closed: 0, half_open: 1, open: 2 } as const
 const SECOND = 1000
@@ -31,9 +31,10 @@ export function collectGauges(inputs: GaugeInputs): void {
   for (const name of PULLED) inputs.metrics.gauge(name).blank()
   collectClasses(inputs)
   if (inputs.sources === undefined) return
-  collectScheduler(inputs.metrics, inputs.sources)
-  collectBackends(inputs.metrics, inputs.sources)
-  collectCost(inputs, inputs.sources)
+  const backends = inputs.sources.backends()
+  collectScheduler(inputs.metrics, inputs.sources.scheduler(), backends)
+  collectBackends(inputs.metrics, backends)
+  collectCost(inputs, backends)
 }
 
 function collectClasses({ metrics, ledger, config, nowMs }: GaugeInputs): void {
@@ -59,15 +60,14 @@ function collectClasses({ metrics, ledger, config, nowMs }: GaugeInputs): void {
   }
 }
 
-function collectScheduler(metrics: Metrics, sources: GaugeSources): void {
-  const { admission, classes, backends } = sources.scheduler()
+function collectScheduler(metrics: Metrics, { admission, classes, backends }: SchedulerState, gauges: readonly BackendGauges[]): void {
   metrics.gauge('sluice_admission_enforcing').set(admission.effective === 'enforce' ? 1 : 0)
   for (const { name, queued, queuedTokens, oldestWaitMs } of classes) {
     metrics.gauge('sluice_queue_depth').set(queued, name)
     metrics.gauge('sluice_queue_tokens').set(queuedTokens, name)
     metrics.gauge('sluice_queue_oldest_wait_seconds').set(oldestWaitMs / SECOND, name)
   }
-  const pools = new Map(sources.backends().map(({ id, pool }) => [id, pool]))
+  const pools = new Map(gauges.map(({ id, pool }) => [id, pool]))
   for (const { id, inflightRequests, inflightPrefillTokens, concurrencyLimit } of backends) {
     const pool = pools.get(id)
     // A backend that has left the configuration lives on in the ledger until its last stream ends.
@@ -78,8 +78,8 @@ function collectScheduler(metrics: Metrics, sources: GaugeSources): void {
   }
 }
 
-function collectBackends(metrics: Metrics, sources: GaugeSources): void {
-  for (const { id, pool, state, breaker, report } of sources.backends()) {
+function collectBackends(metrics: Metrics, backends: readonly BackendGauges[]): void {
+  for (const { id, pool, state, breaker, report } of backends) {
     metrics.gauge('sluice_backend_up').set(state === 'up' || state === 'degraded' ? 1 : 0, id, pool)
     metrics.gauge('sluice_backend_breaker_state').set(BREAKER[breaker], id, pool)
     metrics.gauge('sluice_backend_engine_running').set(report.running, id, pool)
@@ -90,9 +90,9 @@ function collectBackends(metrics: Metrics, sources: GaugeSources): void {
 }
 
 /** A price with an unknown part is no price: it takes the cost of every backend. */
-function collectCost({ metrics, ledger, nowMs }: GaugeInputs, sources: GaugeSources): void {
+function collectCost({ metrics, ledger, nowMs }: GaugeInputs, backends: readonly BackendGauges[]): void {
   let costPerHour: number | undefined = 0
-  for (const backend of sources.backends()) costPerHour = costPerHour === undefined || backend.costPerHour === undefined ? undefined : costPerHour + backend.costPerHour
+  for (const backend of backends) costPerHour = costPerHour === undefined || backend.costPerHour === undefined ? undefined : costPerHour + backend.costPerHour
   if (costPerHour === undefined || costPerHour === 0) return
   const window = ledger.window(WINDOWS_MS['5m'], nowMs)
   metrics.gauge('sluice_cost_per_million_tokens').set(costPerMillionTokens(costPerHour, perSecond(window.outputTokens, window)))

@@ -1,47 +1,76 @@
+import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs'
+import { dirname } from 'node:path'
 import { pino } from 'pino'
-import type { Ms } from '../core/index.js'
+import type { Bytes, Ms } from '../core/index.js'
 
 /** Bytes that may wait for a slow disk or collector; what comes beyond is thrown away and counted. */
-const MAX_BUFFERED_BYTES = 16 * 1024 * 1024
+const MAX_BUFFERED: Bytes = 16 * 1024 * 1024
 /** How long closing waits for what is buffered. */
 const CLOSE_MS: Ms = 1_000
 
-export interface SinkOptions {
-  /** Absent: standard output. */
-  readonly path?: string
-  onDrop(): void
-  onError(error: Error): void
-}
-
+/** Takes lines without ever making the caller wait or fail. One that lags or breaks loses lines, and says so. */
 export interface Sink {
   write(line: string): void
-  /** Open the file anew after a rotation. */
-  reopen(): void
   /** Write out what is buffered, for a bounded time. */
   close(): Promise<void>
 }
 
-/** Appends lines without ever making the caller wait or fail. A sink that lags or breaks loses lines, and says so. */
-export function openSink({ path, onDrop, onError }: SinkOptions): Sink {
-  const stream = pino.destination({ ...(path === undefined ? { dest: 1 } : { dest: path, append: true, mkdir: true }), sync: false, maxLength: MAX_BUFFERED_BYTES })
-  let ready = false
-  let closed = false
-  stream.on('ready', () => { ready = true })
+export interface FileSink extends Sink {
+  /** Open the file anew: after a rotation, or after it could not be written. */
+  reopen(): void
+}
+
+/** Standard output, which is flushed but never closed: it is not ours alone. Nobody is left to tell when it breaks. */
+export function openStdout(onDrop: () => void): Sink {
+  const stream = pino.destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED })
   stream.on('drop', onDrop)
-  stream.on('error', (error: Error) => { onDrop(); onError(error) })
+  stream.on('error', onDrop)
   return {
-    write: (line) => { if (closed) onDrop(); else stream.write(line) },
-    reopen: () => { if (path !== undefined && ready && !closed) stream.reopen() },
-    close: () => new Promise<void>((resolve) => {
-      if (closed) return resolve()
-      closed = true
-      const timer = setTimeout(resolve, CLOSE_MS)
-      const done = () => { clearTimeout(timer); resolve() }
-      // Standard output is flushed, and left open: it is not ours alone.
-      if (path === undefined) return stream.flush(done)
-      stream.once('close', done)
-      stream.once('error', done)
-      stream.end()
-    }),
+    write: (line) => { stream.write(line) },
+    close: () => within(CLOSE_MS, (done) => stream.flush(done)),
   }
+}
+
+/** A file that is only ever appended to; folders on the way are made. */
+export function openFile(path: string, onDrop: () => void, onError: (error: Error) => void): FileSink {
+  let stream = open()
+
+  function open(): WriteStream | undefined {
+    try {
+      mkdirSync(dirname(path), { recursive: true })
+    } catch (error) {
+      onError(error as Error)
+      return undefined
+    }
+    const opened = createWriteStream(path, { flags: 'a', mode: 0o600 })
+    opened.on('error', (error) => {
+      if (stream === opened) stream = undefined
+      onDrop()
+      onError(error)
+    })
+    return opened
+  }
+
+  return {
+    write: (line) => {
+      if (stream === undefined || stream.writableLength > MAX_BUFFERED) onDrop()
+      else stream.write(line)
+    },
+    reopen: () => {
+      stream?.end()
+      stream = open()
+    },
+    close: () => {
+      const last = stream
+      stream = undefined
+      return last === undefined ? Promise.resolve() : within(CLOSE_MS, (done) => last.end(done))
+    },
+  }
+}
+
+function within(limitMs: Ms, work: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, limitMs)
+    work(() => { clearTimeout(timer); resolve() })
+  })
 }

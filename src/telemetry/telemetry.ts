@@ -8,7 +8,7 @@ import { Metrics } from './metrics.js'
 import { RecentRequests } from './recent.js'
 import type { RequestRecord } from './record.js'
 import { requestLine } from './request-line.js'
-import { openSink, type Sink } from './sink.js'
+import { openFile, openStdout, type FileSink, type Sink } from './sink.js'
 import type { AdmissionVerdict, AuditEntry, GaugeSources, IntervalRecorder, Telemetry, TelemetryOptions } from './types.js'
 
 export function createTelemetry(options: TelemetryOptions): Telemetry {
@@ -17,7 +17,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
 
 interface LogFile {
   readonly path: string
-  readonly sink: Sink
+  readonly sink: FileSink
 }
 
 class Observer implements Telemetry {
@@ -39,8 +39,7 @@ class Observer implements Telemetry {
     this.#now = now
     this.#wallNow = wallNow
     this.#metrics = new Metrics(this.#labels)
-    // Nobody is left to tell when standard output breaks.
-    this.#stdout = logStream === undefined ? openSink({ onDrop: () => this.#dropped('log'), onError: () => {} }) : undefined
+    this.#stdout = logStream === undefined ? openStdout(() => this.#dropped('log')) : undefined
     this.log = createLogger(config.log.level, wallNow, logStream ?? this.#stdout!)
     this.#metrics.gauge('sluice_build_info').set(1, version)
     for (const result of ['applied', 'rejected']) this.#metrics.counter('sluice_config_reloads_total').child(result)
@@ -114,11 +113,8 @@ class Observer implements Telemetry {
     if (before?.path === path) return before
     void before?.sink.close()
     if (path === undefined) return undefined
-    const sink = openSink({
-      path,
-      onDrop: () => this.#dropped(name),
-      onError: (error) => this.log.error({ file: path, error: error.message }, 'a log file cannot be written; lines are lost until it can'),
-    })
+    const sink = openFile(path, () => this.#dropped(name),
+      (error) => this.log.error({ file: path, error: error.message }, 'a log file cannot be written; lines are lost until it can and the gateway is told to open it anew'))
     return { path, sink }
   }
 
