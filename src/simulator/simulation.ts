@@ -74,7 +74,7 @@ class Simulation {
   private nowMs: Ms = 0
 
   constructor(private readonly spec: RunSpec, private readonly hooks: SimulationHooks) {
-    const classes = serviceClasses(spec.workload, spec.batchMode)
+    const classes = serviceClasses(spec)
     const blockTokens = blockTokensOf(spec.workload)
     const backends: BackendSpec[] = spec.backends.map((backend, i) => ({ id: `b${i}`, pool: backend.pool, models: undefined, maxInflight: undefined, costPerHour: backend.costPerHour }))
     const fleet: FleetSpec = {
@@ -252,6 +252,7 @@ class Simulation {
     request.endedAtMs = this.nowMs
     request.cachedTokens = request.sequence!.cachedTokens
     const usage: Usage = { promptTokens: request.promptTokens, cachedTokens: request.cachedTokens, outputTokens: request.trueOutputTokens }
+    this.tally.completed(request.trueOutputTokens, this.nowMs)
     this.settle(request, 'completed')
     this.tell(request.gateway, { type: 'end', id: request.id, verdict: 'success', usage })
   }

@@ -41,6 +41,8 @@ export interface RunSpec {
   readonly admission: { readonly mode: AdmissionMode, readonly probeShare: number, readonly maxFalseRejectionRatio: number }
   /** Overrides the mode of the classes without a TTFT target. */
   readonly batchMode: BatchMode | undefined
+  /** Pools by class, in order of preference; a class that is not named may use every pool. */
+  readonly classPools: Readonly<Record<string, readonly string[]>>
   readonly ratePerSecond: number
   readonly seed: number
   /** Not measured: the fleet fills and the models learn. */
@@ -64,6 +66,7 @@ export const RUN_DEFAULTS = {
   policy: 'slo',
   admission: { mode: 'enforce', probeShare: 0.02, maxFalseRejectionRatio: 1 },
   batchMode: undefined,
+  classPools: {},
   seed: 1,
   warmupMs: 40_000,
   measureMs: 200_000,
@@ -81,8 +84,13 @@ export function uniformFleet(count: number, preset: EnginePreset = 'a100-8b', po
   return Array.from({ length: count }, (_, i) => ({ preset, speed: 1, pool: pools[Math.floor(i * pools.length / count)]!, costPerHour }))
 }
 
-export function serviceClasses(workload: Workload, batchMode: BatchMode | undefined): ServiceClass[] {
-  return workload.classes.map(({ service }) => batchMode === undefined || service.targets.ttftMs !== undefined ? service : { ...service, batchMode })
+/** The workload's classes as this run configures them. */
+export function serviceClasses({ workload, batchMode, classPools }: Pick<RunSpec, 'workload' | 'batchMode' | 'classPools'>): ServiceClass[] {
+  return workload.classes.map(({ service }) => ({
+    ...service,
+    pools: classPools[service.name] ?? service.pools,
+    batchMode: service.targets.ttftMs === undefined ? batchMode ?? service.batchMode : service.batchMode,
+  }))
 }
 
 export const profileOf = (backend: SimulatedBackend) => ENGINE_PRESETS[backend.preset]

@@ -16,8 +16,6 @@ export interface ClassResult {
   outcomes: Partial<Record<Outcome, number>>
   /** Output tokens of `met` requests. */
   goodTokens: Tokens
-  /** Output tokens of all requests that completed. */
-  outputTokens: Tokens
   smoothTokens: number
   /** Prompt and output tokens offered, and those of requests that met their targets. */
   offeredTokens: Tokens
@@ -32,6 +30,9 @@ export interface RunResult {
   readonly seed: number
   readonly measuredMs: Ms
   readonly classes: readonly ClassResult[]
+  /** Throughput: requests that completed within the measured time, whenever they came, and their output tokens. */
+  readonly completed: number
+  readonly outputTokens: Tokens
   /** Refused, on arrival or out of the queue, by the scheduler's own decision. */
   readonly refused: number
   readonly probes: number
@@ -60,6 +61,8 @@ export class Tally {
   private readonly queue: number[][]
   private readonly useful: Work = { prefill: 0, decode: 0 }
   private readonly wasted: Work = { prefill: 0, decode: 0 }
+  private completions = 0
+  private outputTokens: Tokens = 0
   private refused = 0
   private probes = 0
   private probesMet = 0
@@ -67,12 +70,19 @@ export class Tally {
 
   constructor(private readonly spec: RunSpec, classes: readonly ServiceClass[], private readonly profiles: readonly EngineProfile[]) {
     this.classes = classes.map(({ name, targets }) => ({
-      name, interactive: targets.ttftMs !== undefined || targets.tpotMs !== undefined, offered: 0, counted: 0, met: 0, outcomes: {}, goodTokens: 0, outputTokens: 0, smoothTokens: 0,
+      name, interactive: targets.ttftMs !== undefined || targets.tpotMs !== undefined, offered: 0, counted: 0, met: 0, outcomes: {}, goodTokens: 0, smoothTokens: 0,
       offeredTokens: 0, keptTokens: 0, ttftMs: undefined, tpotMs: undefined, queueMs: undefined,
     }))
     this.ttft = classes.map(() => [])
     this.tpot = classes.map(() => [])
     this.queue = classes.map(() => [])
+  }
+
+  /** A request, measured or not, is complete. */
+  completed(outputTokens: Tokens, atMs: Ms): void {
+    if (atMs < this.spec.warmupMs || atMs >= this.spec.warmupMs + this.spec.measureMs) return
+    this.completions++
+    this.outputTokens += outputTokens
   }
 
   add(request: SimulatedRequest): void {
@@ -84,7 +94,6 @@ export class Tally {
     entry.outcomes[outcome] = (entry.outcomes[outcome] ?? 0) + 1
     entry.offeredTokens += size
     if (countsForAttainment(request, targets, outcome)) entry.counted++
-    if (request.ending === 'completed') entry.outputTokens += request.outputTokens
     if (outcome === 'met') {
       entry.met++
       entry.goodTokens += request.outputTokens
@@ -116,6 +125,8 @@ export class Tally {
       seed: this.spec.seed,
       measuredMs: this.spec.measureMs,
       classes: this.classes,
+      completed: this.completions,
+      outputTokens: this.outputTokens,
       refused: this.refused,
       probes: this.probes,
       probesMet: this.probesMet,
