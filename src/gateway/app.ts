@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { LogController, type FastifyInstance } from 'fastify'
 import type { DataPlaneOptions } from './context.js'
 import { sendError } from './errors.js'
 import { body } from './plugins/body.js'
@@ -24,7 +24,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const app = Fastify({
     loggerInstance: options.telemetry.log as never,
     // One line per request at its end (telemetry), not two from the framework.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
+    // What the framework logs are faults; a logger per request would cost more than it tells.
+    childLoggerFactory: logger => logger,
     bodyLimit: config.limits.body,
     requestTimeout: config.timeouts.request_body,
     // Longer than the idle time of usual load balancers and SDK pools: the client's side closes first.

@@ -1,7 +1,7 @@
 // One request from the client's socket to its outcome, and back, over real sockets.
-import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http'
 import OpenAI from 'openai'
 import t, { type Test } from 'tap'
+import { CHAT, send } from '../helpers/client.js'
 import { IDLE, startGateway } from '../helpers/gateway.js'
 import { chatEvents, goodChat, scriptedUpstream, STREAM_HEAD, type Script } from '../helpers/upstream.js'
 
@@ -11,25 +11,6 @@ const setUp = async (t: Test, script: Script, more: Record<string, unknown> = {}
   const gateway = await startGateway(t, { pools: { main: { backends: [{ url: upstream.url, name: 'b1', engine: 'vllm', models: ['m'] }] } }, ...more })
   return { upstream, gateway }
 }
-
-interface Answer { status: number, headers: IncomingMessage['headers'], body: Buffer, cutOff: boolean }
-
-const send = (url: string, body: string | Buffer | undefined, headers: Record<string, string> = {}, method = 'POST'): { call: ClientRequest, answer: Promise<Answer> } => {
-  let call!: ClientRequest
-  const answer = new Promise<Answer>((resolve, reject) => {
-    call = httpRequest(url, { method, headers: { 'content-type': 'application/json', ...headers } }, response => {
-      const pieces: Buffer[] = []
-      response.on('data', (piece: Buffer) => pieces.push(piece))
-      response.on('error', () => {})
-      response.on('close', () => { resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(pieces), cutOff: !response.complete }) })
-    })
-    call.on('error', reject)
-    call.end(body)
-  })
-  return { call, answer }
-}
-
-const CHAT = (more: object = {}): string => JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'hi' }], ...more })
 
 t.test('a stream passes byte for byte, metered', async t => {
   const { upstream, gateway } = await setUp(t, goodChat(['a', 'b', 'c']))
@@ -87,4 +68,67 @@ t.test('the OpenAI client, unmodified but for its base URL', async t => {
   stream.controller.abort()
   await upstream.seen.at(-1)!.aborted
   t.pass('the abort reaches the backend')
+})
+
+t.test('bytes are bytes: split characters, CRLF, comments, single bytes, a megabyte in one event', async t => {
+  const odd = ': ping\r\n\r\ndata: {"choices":[{"index":0,"delta":{"content":"h\u00e9\u{1f30a}"}}]}\r\n\r\n: again\n\n' +
+    `data: {"choices":[{"index":0,"delta":{"content":"${'x'.repeat(1 << 20)}"}}]}\n\n` +
+    'data:{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+  const bytes = Buffer.from(odd)
+  const { gateway } = await setUp(t, async (_seen, response) => {
+    response.writeHead(200, { ...STREAM_HEAD, 'x-custom': 'kept', 'set-cookie': 'a=b', server: 'uvicorn', 'x-sluice-class': 'forged' })
+    for (let i = 0; i < 200; i++) {
+      response.write(bytes.subarray(i, i + 1))
+      if (i % 20 === 0) await new Promise(resolve => setImmediate(resolve))
+    }
+    response.end(bytes.subarray(200))
+  })
+  const { body, headers } = await send(`${gateway.url}/v1/chat/completions`, CHAT({ stream: true, stream_options: { include_usage: true } })).answer
+  t.ok(body.equals(bytes), 'not a byte differs')
+  t.match(headers, { 'x-custom': 'kept', 'x-sluice-class': 'default', 'set-cookie': undefined, server: undefined })
+  t.match(await gateway.nextRecord(), { outcome: 'untargeted', timeline: { outputTokens: 2, outputTokensEstimated: true } })
+})
+
+t.test('what passes up: path and query, allowed headers, the backend\'s key and no other', async t => {
+  const upstream = await scriptedUpstream(goodChat())
+  t.teardown(() => upstream.close())
+  const gateway = await startGateway(t, { pools: { main: { backends: [{ url: `${upstream.url}/base/`, api_key: 'backend-key', models: ['m'] }] } } })
+  await send(`${gateway.url}/v1/chat/completions?x=1`, CHAT(), {
+    authorization: 'Bearer client-key', 'x-api-key': 'client-key', cookie: 'a=b', 'x-request-id': 'mine-1', 'x-forwarded-for': '1.2.3.4', 'x-evil': '1',
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', connection: 'close, x-request-id',
+  }).answer
+  const [seen] = upstream.seen
+  t.equal(seen!.url, '/base/v1/chat/completions?x=1')
+  t.match(seen!.headers, { authorization: 'Bearer backend-key', 'x-request-id': 'mine-1', traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', host: new URL(upstream.url).host })
+  for (const name of ['x-api-key', 'cookie', 'x-forwarded-for', 'x-evil']) t.notHas(seen!.headers, { [name]: /./ })
+})
+
+t.test('auth: passthrough sends the client\'s credentials on', async t => {
+  const { gateway, upstream } = await setUp(t, goodChat(), { auth: 'passthrough' })
+  await send(`${gateway.url}/v1/chat/completions`, CHAT(), { authorization: 'Bearer client-key' }).answer
+  t.equal(upstream.seen[0]!.headers.authorization, 'Bearer client-key')
+})
+
+t.test('TGI, completions, embeddings and the allow-list', async t => {
+  const { gateway, upstream } = await setUp(t, (seen, response) => {
+    if (seen.url === '/generate_stream') {
+      response.writeHead(200, STREAM_HEAD)
+      response.end('data:{"index":1,"token":{"id":1,"text":"a","logprob":-1,"special":false},"generated_text":null,"details":null}\n\n' +
+        'data:{"index":2,"token":{"id":2,"text":"b","logprob":-1,"special":false},"generated_text":"ab","details":{"finish_reason":"length","generated_tokens":2,"input_length":4}}\n\n')
+    } else {
+      response.writeHead(200, { 'content-type': 'application/json', 'x-up': '1' })
+      response.end(JSON.stringify({ method: seen.method, url: seen.url, got: seen.body.toString() }))
+    }
+  })
+  const tgi = await send(`${gateway.url}/generate_stream`, '{"inputs":"hi"}').answer
+  t.match(tgi.text, /"generated_text":"ab"/)
+  t.match((await gateway.nextRecord()).timeline, { outputTokens: 2, streamed: true, ending: 'completed' })
+  t.match(JSON.parse((await send(`${gateway.url}/v1/embeddings`, '{"model":"m","input":"hi"}').answer).text), { url: '/v1/embeddings' })
+  t.match(await gateway.nextRecord(), { outcome: 'untargeted', timeline: { streamed: false } })
+  const spaced = '{"model": "m",  "prompt":"x", "y": 1.0}'
+  const passed = await send(`${gateway.url}/tokenize?a=b`, spaced).answer
+  t.match(JSON.parse(passed.text), { method: 'POST', url: '/tokenize?a=b', got: spaced })
+  t.equal(passed.headers['x-up'], '1')
+  t.match(JSON.parse((await send(`${gateway.url}/version`, undefined, {}, 'GET').answer).text), { method: 'GET', url: '/version' })
+  t.equal(upstream.seen.length, 4)
 })
