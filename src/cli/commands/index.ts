@@ -3,6 +3,7 @@ import type { Command } from '../command.js'
 /** Commands by name, each loaded when it is asked for: `sluice check` pays nothing for the gateway. */
 export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: () => import('./check.js'),
+  emulate: () => import('./emulate.js'),
   simulate: () => import('./simulate.js'),
 }
 
