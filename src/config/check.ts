@@ -4,7 +4,8 @@ import type { Path } from './problems.js'
 import type { Config, RouteConfig } from './schema.js'
 import { formatDuration } from './units.js'
 
-export type Report = (path: Path, message: string) => void
+/** In the message `{}` stands for the value, which is not shown where it came from the environment. */
+export type Report = (path: Path, message: string, value?: string) => void
 
 /** `other` stands in metrics for whatever the configuration does not name. */
 const RESERVED = ['other']
@@ -30,7 +31,7 @@ export const crossCheck = (config: Config, intact: (key: keyof Config) => boolea
 
 const checkListeners = ({ listen, admin, auth }: Config, report: Report): void => {
   if (auth === undefined && !isLoopback(listen.host)) {
-    report(['listen', 'host'], `${listen.host} can be reached from other machines, so \`auth\` must be said: \`keys\`, or \`none\` or \`passthrough\` where that is meant`)
+    report(['listen', 'host'], '{} can be reached from other machines, so `auth` must be said: `keys`, or `none` or `passthrough` where that is meant', listen.host)
   }
   if (listen.port !== 0 && listen.port === admin.port && listen.host === admin.host) report(['admin', 'port'], 'is also the port of `listen`; the two planes need one each')
   for (const [name, { tls }] of [['listen', listen], ['admin', admin]] as const) {
@@ -49,21 +50,21 @@ const checkPools = ({ pools }: Config, report: Report): void => {
       const path: Path = ['pools', pool, 'backends', index]
       const fault = urlFault(backend.url)
       if (fault !== undefined) {
-        report([...path, 'url'], fault)
+        report([...path, 'url'], fault, backend.url)
         continue
       }
       once(urls, backend.url, pool, [...path, 'url'], 'this server is already a backend of pool', report)
       if (backend.name === undefined) continue
       reserved(backend.name, [...path, 'name'], report)
-      once(names, backend.name, pool, [...path, 'name'], `\`${backend.name}\` is already the name of a backend of pool`, report)
+      once(names, backend.name, pool, [...path, 'name'], '`{}` is already the name of a backend of pool', report)
     }
   }
 }
 
-/** Why this cannot be the address of a server, or undefined. Never quotes what may be a password. */
+/** Why this cannot be the address of a server, or undefined; `{}` stands for the address, where that cannot hold a password. */
 export const urlFault = (text: string): string | undefined => {
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
-    return `expected an address such as http://10.0.0.1:8000${text.includes('@') ? '' : `; got ${JSON.stringify(text)}`}`
+    return `expected an address such as http://10.0.0.1:8000${text.includes('@') ? '' : '; got "{}"'}`
   }
   const url = new URL(text)
   if (url.username !== '' || url.password !== '') return 'must not carry credentials; use `api_key`'
@@ -82,7 +83,7 @@ const checkClasses = ({ classes, pools, timeouts }: Config, intact: (key: keyof 
     }
     for (const [index, pool] of wanted.entries()) {
       if (intact('pools')) refersTo(pool, Object.keys(pools), 'pool', [...path, 'pools', index], report)
-      if (wanted.indexOf(pool) !== index) report([...path, 'pools', index], `\`${pool}\` is already in the list`)
+      if (wanted.indexOf(pool) !== index) report([...path, 'pools', index], '`{}` is already in the list', pool)
     }
   }
 }
@@ -95,8 +96,8 @@ const checkKeys = ({ auth, classes }: Config, intact: (key: keyof Config) => boo
     if (key?.name === undefined) continue
     const path: Path = ['auth', 'keys', index]
     reserved(key.name, [...path, 'name'], report, [...RESERVED, ANONYMOUS_TENANT])
-    once(names, key.name, key.name, [...path, 'name'], 'there is already a key named', report)
-    if (key.sha256 !== undefined) once(secrets, key.sha256, key.name, path, 'this secret is already the one of', report)
+    once(names, key.name, String(index + 1), [...path, 'name'], 'is already the name of key', report)
+    if (key.sha256 !== undefined) once(secrets, key.sha256, String(index + 1), path, 'this secret is already the one of key', report)
     for (const [at, name] of (key.classes ?? []).entries()) {
       if (intact('classes')) refersTo(name, Object.keys(classes), 'class', [...path, 'classes', at], report)
     }
@@ -110,14 +111,14 @@ const checkRoutes = (config: Config, intact: (key: keyof Config) => boolean, rep
     const path: Path = ['routes', index]
     if (intact('classes') && route.class !== undefined) refersTo(route.class, Object.keys(config.classes), 'class', [...path, 'class'], report)
     reserved(route.name, [...path, 'name'], report, [...RESERVED, 'default'])
-    once(names, route.name, route.name, [...path, 'name'], 'there is already a route named', report)
+    once(names, route.name, String(index + 1), [...path, 'name'], 'is already the name of route', report)
     if (route.match !== undefined) checkMatch(route.match, config, [...path, 'match'], report)
   }
 }
 
 const checkMatch = ({ path, method, header, tenant }: RouteConfig['match'], { auth }: Config, at: Path, report: Report): void => {
-  if (path !== undefined && !/^\/[^*]*\*?$/.test(path)) report([...at, 'path'], `starts with \`/\` and may end in \`*\`; got ${JSON.stringify(path)}`)
-  if (method !== undefined && !METHODS.includes(method)) report([...at, 'method'], `expected one of ${METHODS.join(', ')}; got ${JSON.stringify(method)}`)
+  if (path !== undefined && !/^\/[^*]*\*?$/.test(path)) report([...at, 'path'], 'starts with `/` and may end in `*`; got "{}"', path)
+  if (method !== undefined && !METHODS.includes(method)) report([...at, 'method'], `expected one of ${METHODS.join(', ')}; got "{}"`, method)
   for (const name of Object.keys(header ?? {})) {
     if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) report([...at, 'header', name], 'is not a possible header name')
   }
@@ -131,24 +132,24 @@ const checkTimeouts = ({ timeouts, telemetry, passthrough }: Config, report: Rep
   if (connect !== undefined && firstToken !== undefined && connect >= firstToken) report(['timeouts', 'connect'], `must be less than \`first_token\` (${formatDuration(firstToken)})`)
   if (firstToken !== undefined && total !== undefined && firstToken >= total) report(['timeouts', 'first_token'], `must be less than \`total\` (${formatDuration(total)})`)
   const fault = telemetry.otlp_endpoint === undefined ? undefined : urlFault(telemetry.otlp_endpoint)
-  if (fault !== undefined) report(['telemetry', 'otlp_endpoint'], fault)
+  if (fault !== undefined) report(['telemetry', 'otlp_endpoint'], fault, telemetry.otlp_endpoint)
   for (const [index, path] of (passthrough.paths ?? []).entries()) {
-    if (path !== undefined && !/^\/[^*]*$/.test(path)) report(['passthrough', 'paths', index], `an exact path starts with \`/\` and has no \`*\`; got ${JSON.stringify(path)}`)
+    if (path !== undefined && !/^\/[^*]*$/.test(path)) report(['passthrough', 'paths', index], 'an exact path starts with `/` and has no `*`; got "{}"', path)
   }
 }
 
 const reserved = (name: string, path: Path, report: Report, names: readonly string[] = RESERVED): void => {
-  if (names.includes(name)) report(path, `\`${name}\` is a reserved name; choose another`)
+  if (names.includes(name)) report(path, '`{}` is a reserved name; choose another', name)
 }
 
 const once = (seen: Map<string, string>, value: string, owner: string, path: Path, message: string, report: Report): void => {
   const before = seen.get(value)
   if (before === undefined) seen.set(value, owner)
-  else report(path, `${message} \`${before}\``)
+  else report(path, `${message} \`${before}\``, value)
 }
 
 const refersTo = (name: string, known: readonly string[], what: string, path: Path, report: Report): void => {
   if (name === undefined || known.includes(name)) return
   const near = nearest(name, known)
-  report(path, `there is no ${what} \`${name}\`${near === undefined ? `; known: ${known.length === 0 ? 'none' : known.join(', ')}` : `; did you mean \`${near}\`?`}`)
+  report(path, `there is no ${what} \`{}\`${near === undefined ? `; known: ${known.length === 0 ? 'none' : known.join(', ')}` : `; did you mean \`${near}\`?`}`, name)
 }

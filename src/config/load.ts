@@ -44,7 +44,9 @@ export const loadConfig = async (file: string, options: Omit<ParseOptions, 'sour
 
 const build = (document: SourceDocument, { source = 'configuration', folder = '.', overrides = {}, onRead = () => {} }: ParseOptions): Config => {
   const problems: ConfigProblem[] = [...document.problems]
-  const report = (path: Path, message: string) => problems.push({ path: writePath(path), at: document.at(path), message })
+  const report = (path: Path, message: string, value = '') => problems.push({
+    path: writePath(path), at: document.at(path), message: message.replace('{}', () => document.fromEnvironment(path) ? '(from the environment)' : value),
+  })
   const written = coerce(ConfigSchema, merge(document.value, overrides), document.fromEnvironment)
   const violations = validate(written, document.fromEnvironment)
   for (const { path, message } of violations) {

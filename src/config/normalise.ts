@@ -79,7 +79,7 @@ const readNamed = (file: string, path: Path, files: Files, report: Report): stri
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    report(path, `cannot read ${file}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : (error as Error).message.split(',')[0] ?? ''}`)
+    report(path, `cannot read {}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : (error as NodeJS.ErrnoException).code ?? 'unknown reason'}`, file)
     return undefined
   }
 }

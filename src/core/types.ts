@@ -83,6 +83,12 @@ export type BackendState = 'up' | 'degraded' | 'draining' | 'down'
 /** A generation is scheduled and metered in tokens; a scored one (embeddings, rerank) is scheduled by deadline only. */
 export type RequestKind = 'generation' | 'scored'
 
+/** What text is made of, in units worth about a token each: letters, digits and marks apart from the scripts beyond ASCII. */
+export interface PromptShape {
+  readonly asciiUnits: number
+  readonly wideUnits: number
+}
+
 /** A request as the scheduler sees it: known sizes and estimates only, never its text. */
 export interface RequestSpec {
   readonly id: RequestId
@@ -95,6 +101,8 @@ export interface RequestSpec {
   readonly targets: SloTargets
   /** Bytes of prompt text, as found in the body; the estimator turns them into tokens. */
   readonly promptBytes: Bytes
+  /** What the prompt's text is made of; undefined = not counted. */
+  readonly promptShape?: PromptShape | undefined
   /** Exact count where known beforehand (a prompt given as token ids); else undefined. */
   readonly promptTokens: Tokens | undefined
   /** The client's cap on output (already times n), undefined = not given. */

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { PromptShapeCounter } from '../core/index.js'
 import type { Bytes, Tokens } from '../core/index.js'
 import { dialectOfGenerate, type Endpoint } from './dialects.js'
 import {
@@ -119,6 +120,7 @@ class BodyReader {
   #sessionRank = Infinity
   #promptCount = 1
   #promptBytes: Bytes = 0
+  readonly #shape = new PromptShapeCounter()
   #tokenIds: Tokens = 0
   #mediaParts = 0
   /** Prompts of different models or cache salts share no cache: their hashes differ from the first block on. */
@@ -170,6 +172,7 @@ class BodyReader {
       model: this.#model,
       stream: this.#endpoint.alwaysStreams || (this.#stream && !(this.#endpoint.neverStreams || (this.#endpoint.dialect === undefined && dialect === 'tgi-generate'))),
       promptBytes: this.#promptBytes,
+      promptShape: { asciiUnits: this.#shape.asciiUnits, wideUnits: this.#shape.wideUnits },
       promptTokens: this.#tokenIds > 0 && this.#promptBytes === 0 ? this.#tokenIds : undefined,
       mediaParts: this.#mediaParts,
       maxOutputTokens: cap === undefined ? undefined : Math.min(cap * Math.max(n, this.#bestOf ?? 1) * this.#promptCount, Number.MAX_SAFE_INTEGER),
@@ -295,6 +298,7 @@ class BodyReader {
     if (b[skipSpace(b, i + 1, end)] !== CLOSE_BRACKET) {
       this.#hasTools = true
       this.#promptBytes += end - i
+      this.#shape.add(b, i, end)
       this.#addSpan(0, i, end)
     }
     return end
@@ -416,7 +420,10 @@ class BodyReader {
     while (i < end) {
       const c = b[i]!
       if (c === QUOTE) {
-        if (counts) this.#promptBytes += i - start - saved
+        if (counts) {
+          this.#promptBytes += i - start - saved
+          this.#shape.add(b, start, i)
+        }
         return i + 1
       }
       if (c === BACKSLASH) {

@@ -21,7 +21,7 @@ const OURS: ReadonlySet<string> = new Set([
   'date', 'server', 'content-length', 'x-request-id', 'x-should-retry', 'x-accel-buffering', 'server-timing', 'set-cookie', 'alt-svc', 'strict-transport-security',
 ])
 
-// eslint-disable-next-line no-control-regex
+ 
 const UNSAFE = /[\x00-\x08\x0a-\x1f\x7f]/
 
 /**

@@ -1,4 +1,4 @@
-import type { Bytes, Tokens, Usage } from '../core/index.js'
+import type { Bytes, PromptShape, Tokens, Usage } from '../core/index.js'
 
 /** Wire shapes of generation that Sluice meters. */
 export type Dialect =
@@ -23,6 +23,8 @@ export interface RequestFields {
    * templates render them so.
    */
   readonly promptBytes: Bytes
+  /** What the same text is made of: a far better measure of its tokens than its size. */
+  readonly promptShape: PromptShape
   /** Where the whole prompt was given as token ids. */
   readonly promptTokens: Tokens | undefined
   /** Images, audio and other parts whose tokens the bytes do not tell. */

@@ -30,12 +30,18 @@ export interface RlsOptions {
 const OUTLIER = 4
 const RESIDUALS_BEFORE_OUTLIERS = 12
 
+/** Weight of the latest error in the tracking signal; where the signal says "changed"; how fast the past is forgotten then. */
+const TRACKING_GAIN = 0.1
+const CHANGED = 0.8
+const FORGETTING_AFTER_CHANGE = 0.8
+
 /**
  * Online least squares with exponential forgetting (recursive least squares), one observation in O(features²).
  *
  * The noise of timings grows with their size, so observations are weighted by `1 / (noiseFloor + noiseRatio · predicted)`;
  * kept residuals are in the same unit, so intervals widen with the prediction. Covariance never grows past the prior's,
- * so a feature that stays constant for hours does not make the model forget what it can't see. Weights are kept above their
+ * so a feature that stays constant for hours does not make the model forget what it can't see. When errors lean to one side
+ * for long (Trigg's tracking signal) the world has changed: outliers are believed and the past fades fast. Weights are kept above their
  * minimum by projection along the covariance, which is the least-squares solution on that bound.
  */
 export class RlsModel {
@@ -54,6 +60,9 @@ export class RlsModel {
   readonly #prior: readonly number[]
   #samples = 0
   #lastMs: Ms | undefined
+  /** Smoothed errors, signed and absolute; outliers clipped. Their ratio is the tracking signal. */
+  #lean = 0
+  #spread = 0
 
   constructor(options: RlsOptions) {
     const size = options.prior.length
@@ -102,12 +111,13 @@ export class RlsModel {
     const noise = this.#noise(predicted)
     const error = (y - predicted) / noise
     const weight = this.#weightOf(error)
+    const changed = this.#track(error * weight)
     // The first errors are the prior's and not the model's.
     if (this.#samples >= 2 * this.#size) {
       this.#residuals.add(error)
       this.#magnitudes.add(Math.abs(error))
     }
-    this.#learn(error, noise, weight, x0, x1, x2)
+    this.#learn(error, noise, changed ? 1 : weight, changed ? Math.min(FORGETTING_AFTER_CHANGE, this.#forgetting) : this.#forgetting, x0, x1, x2)
     this.#boundCovariance()
     this.#projectOnBounds()
     this.#samples++
@@ -152,6 +162,8 @@ export class RlsModel {
     this.#magnitudes.clear()
     this.#samples = 0
     this.#lastMs = undefined
+    this.#lean = 0
+    this.#spread = 0
   }
 
   #noise(predicted: number): number {
@@ -160,13 +172,20 @@ export class RlsModel {
 
   #weightOf(error: number): number {
     if (this.#magnitudes.size < RESIDUALS_BEFORE_OUTLIERS) return 1
-    // The 75 % quantile and not the median: after a real change a quarter of the window is enough to be believed.
     const usual = Math.max(this.#magnitudes.quantile(0.75)!, 0.05)
     const size = Math.abs(error)
     return size <= OUTLIER * usual ? 1 : OUTLIER * usual / size
   }
 
-  #learn(error: number, noise: number, weight: number, x0: number, x1: number, x2: number): void {
+  /** True while errors lean to one side: |smoothed error| near the smoothed |error|. */
+  #track(error: number): boolean {
+    if (this.#samples < RESIDUALS_BEFORE_OUTLIERS) return false
+    this.#lean += TRACKING_GAIN * (error - this.#lean)
+    this.#spread += TRACKING_GAIN * (Math.abs(error) - this.#spread)
+    return this.#samples > 2 * RESIDUALS_BEFORE_OUTLIERS && Math.abs(this.#lean) > CHANGED * this.#spread
+  }
+
+  #learn(error: number, noise: number, weight: number, forgetting: number, x0: number, x1: number, x2: number): void {
     const n = this.#size
     const x = this.#x
     const p = this.#covariance
@@ -174,7 +193,7 @@ export class RlsModel {
     x[0] = x0 / noise
     x[1] = x1 / noise
     if (n > 2) x[2] = x2 / noise
-    let spread = this.#forgetting / weight
+    let spread = forgetting / weight
     for (let i = 0; i < n; i++) {
       let sum = 0
       for (let j = 0; j < n; j++) sum += p[i * n + j]! * x[j]!
@@ -185,7 +204,7 @@ export class RlsModel {
     for (let i = 0; i < n; i++) {
       this.#weights[i]! += gain[i]! * error / spread
       for (let j = 0; j <= i; j++) {
-        const value = (p[i * n + j]! - gain[i]! * gain[j]! / spread) / this.#forgetting
+        const value = (p[i * n + j]! - gain[i]! * gain[j]! / spread) / forgetting
         p[i * n + j] = value
         p[j * n + i] = value
       }

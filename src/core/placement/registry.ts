@@ -8,7 +8,7 @@ import { roundRobin } from './round-robin.js'
 import { slo } from './slo/slo.js'
 
 const REGISTRY: Record<PolicyName, (context: PlacementContext) => Placement> = {
-  'slo': slo,
+  slo,
   'random': randomPlacement,
   'round-robin': roundRobin,
   'power-of-two': powerOfTwo,

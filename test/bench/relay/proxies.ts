@@ -89,7 +89,7 @@ function cpuNsOf (pid: number): number {
 }
 
 async function start (name: string, port: number, command: string, args: string[]): Promise<Proxy> {
-  const child = spawn('taskset', ['-c', String(PROXY_CORE), command, ...args], { stdio: ["ignore", "ignore", "inherit"] })
+  const child = spawn('taskset', ['-c', String(PROXY_CORE), command, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })
   await listening(port, child, name)
   const pids = () => family(child.pid!)
   return {
@@ -114,7 +114,7 @@ export function ensureInstalled (): void {
   if (missing.length === 0) return
   const packages = missing.map(name => name === 'nginx' ? 'nginx-light' : name)
   process.stderr.write(`installing ${packages.join(' ')}\n`)
-  execFileSync('sh', ['-c', `apt-get update -qq && apt-get install -y -qq --no-install-recommends ${packages.join(' ')}`], { stdio: ["ignore", "ignore", "inherit"] })
+  execFileSync('sh', ['-c', `apt-get update -qq && apt-get install -y -qq --no-install-recommends ${packages.join(' ')}`], { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 export async function startProxy (name: ProxyName, port: number, upstreamPort: number, node: string): Promise<Proxy> {

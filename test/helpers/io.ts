@@ -1,0 +1,22 @@
+import type { Io, Signal } from '../../src/cli/process.js'
+
+/** An `Io` that stands on nothing: what was written, signals at will, a clock that stands still unless moved. */
+export const fakeIo = (env: Record<string, string> = {}) => {
+  const written = { out: '', err: '' }
+  const handlers = new Map<Signal, Set<() => void>>()
+  const time = { nowMs: 0 }
+  const io: Io = {
+    clock: { now: () => time.nowMs },
+    wallClock: () => 1_700_000_000_000 + time.nowMs,
+    seed: () => 1,
+    env,
+    out: text => { written.out += text },
+    err: text => { written.err += text },
+    terminal: { out: false, err: false },
+    onSignal: (signal, handler) => {
+      handlers.set(signal, (handlers.get(signal) ?? new Set()).add(handler))
+      return () => { handlers.get(signal)?.delete(handler) }
+    },
+  }
+  return { io, written, time, signal: (signal: Signal) => { for (const handler of handlers.get(signal) ?? []) handler() } }
+}
