@@ -3,14 +3,14 @@ import { PromptTokenEstimator } from './estimation/prompt-tokens.js'
 import type { Lease } from './ledger/lease.js'
 import type { ClassName, Ms, RequestSpec, Tokens, Usage } from './types.js'
 
-/** What is learned across backends: prompt sizes from bytes, output lengths by class. */
+/** What is learned across backends: prompt sizes from text, output lengths by class. */
 export class Knowledge {
   readonly #prompts = new PromptTokenEstimator()
   readonly #lengths = new OutputLengths()
 
   /** Whole tokens, so that ledgers add up exactly. */
   promptTokens(spec: RequestSpec): Tokens {
-    return spec.promptTokens ?? Math.round(this.#prompts.tokens(spec.model, spec.class, spec.promptBytes))
+    return spec.promptTokens ?? Math.round(this.#prompts.tokens(spec.model, spec.class, spec.promptBytes, spec.promptShape))
   }
 
   lengths(name: ClassName): OutputLengthHistogram {
@@ -24,7 +24,7 @@ export class Knowledge {
     const outputTokens = usage?.outputTokens ?? lease.outputTokens
     if (outputTokens > 0) this.#lengths.add(spec.class, outputTokens)
     if (usage?.promptTokens !== undefined && spec.promptTokens === undefined) {
-      this.#prompts.observe(spec.model, spec.class, spec.promptBytes, usage.promptTokens, nowMs)
+      this.#prompts.observe(spec.model, spec.class, spec.promptBytes, usage.promptTokens, nowMs, spec.promptShape)
     }
     if (usage?.cachedTokens !== undefined && spec.prefixHashes.length > 0) {
       const { prefixes } = lease.backend
