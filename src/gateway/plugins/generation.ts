@@ -75,6 +75,7 @@ function specOf(id: string, tenant: string, receivedAtMs: number, fields: Reques
     receivedAtMs,
     targets: promised.targets,
     promptBytes: fields.promptBytes,
+    promptShape: fields.promptShape,
     promptTokens: fields.promptTokens,
     maxOutputTokens: fields.maxOutputTokens,
     streamed: fields.stream,
