@@ -2,8 +2,10 @@ import type { TrackedRequest } from '../request.js'
 import type { Ms, Tokens } from '../types.js'
 import type { Backend } from './backend.js'
 
-/** Quantile of the length still to come by which slack is counted: the less is left, the less can be made up for. */
-const CAUTIOUS = 0.1
+/** Quantiles of the length at which streams are judged: finer where answers are short, and little can be made up for. */
+export const LENGTH_QUANTILES = [0.02, 0.06, 0.1, 0.15, 0.21, 0.29, 0.39, 0.5, 0.65, 0.87] as const
+/** Share of all lengths that each of them stands for. */
+export const LENGTH_SHARES = [0.04, 0.04, 0.04, 0.06, 0.06, 0.1, 0.1, 0.12, 0.18, 0.26] as const
 
 /**
  * What one dispatched request holds on one backend. Charged when made, released phase by phase:
@@ -24,8 +26,8 @@ export class Lease {
   /** Prompt tokens and output tokens so far: what it holds of the KV cache. */
   contextTokens: Tokens
   outputTokens: Tokens = 0
-  /** Cautious guess of the tokens still to come after `outputTokens`. */
-  remainingTokens: Tokens = 0
+  /** How long the whole output may be, given what there is, at `LENGTH_QUANTILES`. */
+  readonly lengths = new Float64Array(LENGTH_QUANTILES.length)
   firstTokenAtMs: Ms | undefined
   /** When `outputTokens` was last heard. */
   progressAtMs: Ms
@@ -44,6 +46,7 @@ export class Lease {
     this.prefillMs = backend.model.prefillWorkMs(this.uncachedTokens)
     this.contextTokens = request.promptTokens
     this.tpotMs = request.tpotMs
+    this.#guessLengths()
     backend.charge(this, nowMs)
     this.expectedFirstTokenAtMs = backend.prefill.endsAtMs
   }
@@ -68,8 +71,7 @@ export class Lease {
     this.backend.contextTokens += more
     this.progressAtMs = nowMs
     this.prefillSeenMs = this.backend.prefill.doneMs
-    const { lengths, spec } = this.request
-    this.remainingTokens = lengths.remaining(outputTokens, CAUTIOUS, spec.maxOutputTokens)
+    this.#guessLengths()
     this.backend.slack.invalidate()
   }
 
@@ -77,5 +79,14 @@ export class Lease {
     if (this.phase === 'released') return
     this.backend.release(this, nowMs)
     this.phase = 'released'
+  }
+
+  #guessLengths(): void {
+    if (this.tpotMs === Infinity) return
+    const { lengths, spec } = this.request
+    const generated = Math.max(1, this.outputTokens)
+    for (let i = 0; i < LENGTH_QUANTILES.length; i++) {
+      this.lengths[i] = generated + lengths.remaining(generated, LENGTH_QUANTILES[i]!, spec.maxOutputTokens)
+    }
   }
 }

@@ -1,21 +1,23 @@
 import type { Ms } from '../types.js'
-import type { Lease } from './lease.js'
+import { LENGTH_SHARES, type Lease } from './lease.js'
 
-/** Streams whose limits are kept, smallest first; more than any LOSSMAX lets pass. */
-const KEPT = 24
-/** What a stream counts for that would be left with less than half of its slack. */
-const AT_RISK = 0.15
-
+/** Delays for which the loss is kept: `FIRST_MS · RATIO^i`. */
+const FIRST_MS = 4
+const RATIO = 1.25
+const STEPS = 32
+const LOG_RATIO = Math.log(RATIO)
 /**
- * How much standstill the streams of one backend bear before they miss their TPOT targets.
+ * What a standstill would do to the streams of one backend, as the number of streams that it is expected to push over their
+ * TPOT target.
  *
- * A stream of which `L` tokens are expected in all has `tpot · (L − 1) − elapsed − (L − generated) · step` to spare. As long as
- * it runs at the predicted step that does not change with time, so it is computed when a stream reports, and not when asked.
+ * How much a stream can bear depends on how long it will be, which nobody knows: one of `L` tokens in all has
+ * `tpot · (L − 1) − elapsed − (L − generated) · step` to spare. So every stream counts with the share of lengths (of its class, given
+ * what it has generated) that would miss by the standstill and would not miss without. As long as a stream runs at the
+ * predicted step its spare time does not change with time, so all is computed when a stream reports, and not when asked.
  */
 export class SlackGuard {
-  readonly #lost = new Float64Array(KEPT)
-  readonly #atRisk = new Float64Array(KEPT)
-  #count = 0
+  /** `#misses[i]` = expected misses by a standstill of `FIRST_MS · RATIO^i`. */
+  readonly #misses = new Float64Array(STEPS + 1)
   #stale = true
 
   /** Something changed: a stream came, went or reported, or prefill delayed them all. */
@@ -23,53 +25,50 @@ export class SlackGuard {
     this.#stale = true
   }
 
-  /**
-   * Expected number of streams that are pushed over their target by `workMs` of prefill on top of `backlogMs`: 1 for each that
-   * certainly is, 0.15 for each that would be left with less than half. Streams that are over it already count nothing.
-   * `stepMs` is the decode step now, `growthMs` what one more stream adds to it.
-   */
-  loss(streams: readonly Lease[], prefillDoneMs: Ms, stepMs: Ms, growthMs: Ms, workMs: Ms, backlogMs: Ms): number {
-    if (this.#stale) this.#refresh(streams, prefillDoneMs, stepMs, growthMs)
-    let loss = 0
-    for (let i = 0; i < this.#count; i++) {
-      if (workMs > this.#lost[i]! - backlogMs) loss += 1 - AT_RISK
-      else break
-    }
-    for (let i = 0; i < this.#count; i++) {
-      if (workMs > this.#atRisk[i]! - backlogMs / 2) loss += AT_RISK
-      else break
-    }
-    return loss
+  get stale(): boolean {
+    return this.#stale
   }
 
-  #refresh(streams: readonly Lease[], prefillDoneMs: Ms, stepMs: Ms, growthMs: Ms): void {
+  /** `stepMs` is the decode step now, `growthMs` what one more stream adds to it. */
+  refresh(prefills: readonly Lease[], decodes: readonly Lease[], prefillDoneMs: Ms, stepMs: Ms, growthMs: Ms): void {
     this.#stale = false
-    this.#count = 0
-    for (let i = 0; i < streams.length; i++) {
-      const lease = streams[i] as Lease
-      if (lease.tpotMs === Infinity) continue
-      const { remainingTokens } = lease
-      const slackMs = lease.tpotMs * (lease.outputTokens - 1 + remainingTokens) - (lease.progressAtMs - lease.firstTokenAtMs!)
-        - remainingTokens * stepMs - (prefillDoneMs - lease.prefillSeenMs)
-      if (slackMs < 0) continue
-      const growth = remainingTokens * growthMs
-      insert(this.#lost, this.#count, slackMs - growth)
-      insert(this.#atRisk, this.#count, slackMs / 2 - growth)
-      if (this.#count < KEPT) this.#count++
+    const misses = this.#misses.fill(0)
+    for (let i = 0; i < decodes.length; i++) {
+      const lease = decodes[i] as Lease
+      if (lease.tpotMs < Infinity) this.#add(lease, lease.progressAtMs - lease.firstTokenAtMs! + prefillDoneMs - lease.prefillSeenMs, stepMs, growthMs)
+    }
+    for (let i = 0; i < prefills.length; i++) {
+      const lease = prefills[i] as Lease
+      if (lease.tpotMs < Infinity) this.#add(lease, 0, stepMs, growthMs)
+    }
+    for (let i = 1; i <= STEPS; i++) misses[i]! += misses[i - 1]!
+  }
+
+  /** Expected misses by a standstill of `delayMs`. */
+  loss(delayMs: Ms): number {
+    if (delayMs < FIRST_MS) return this.#misses[0]!
+    const at = Math.log(delayMs / FIRST_MS) / LOG_RATIO
+    const below = Math.floor(at)
+    if (below >= STEPS - 1) return this.#misses[STEPS]!
+    return this.#misses[below]! + (at - below) * (this.#misses[below + 1]! - this.#misses[below]!)
+  }
+
+  #add(lease: Lease, elapsedMs: Ms, stepMs: Ms, growthMs: Ms): void {
+    const generated = Math.max(1, lease.outputTokens)
+    const { lengths, tpotMs } = lease
+    for (let q = 0; q < lengths.length; q++) {
+      const length = lengths[q]!
+      // One token has no time per token; nothing can be missed.
+      if (length < 2) continue
+      const spareMs = tpotMs * (length - 1) - elapsedMs - (length - generated) * stepMs
+      if (spareMs < 0) continue
+      this.#misses[indexOf(spareMs - (length - generated) * growthMs)]! += LENGTH_SHARES[q]!
     }
   }
 }
 
-/** Keeps the smallest values of `sorted[0, count)` and `value`, in order. */
-function insert(sorted: Float64Array, count: number, value: number): void {
-  let at = count
-  if (count === KEPT) {
-    if (value >= sorted[KEPT - 1]!) return
-    at = KEPT - 1
-  }
-  while (at > 0 && sorted[at - 1]! > value) {
-    sorted[at] = sorted[at - 1]!
-    at--
-  }
-  sorted[at] = value
+/** The first of `DELAYS` that is larger than a spare time. */
+function indexOf(spareMs: Ms): number {
+  if (spareMs < FIRST_MS) return 0
+  return Math.min(STEPS, Math.floor(Math.log(spareMs / FIRST_MS) / LOG_RATIO) + 1)
 }

@@ -126,9 +126,12 @@ class SloPlacement implements Placement {
   }
 
   #loss(backend: Backend, workMs: Ms, backlogMs: Ms): number {
-    const step = stepMs(backend, 0, 0)
-    const growth = stepMs(backend, 1, 0) - step
-    return backend.slack.loss(backend.decodes, backend.prefill.doneMs, step, growth, workMs, backlogMs)
+    const { slack } = backend
+    if (slack.stale) {
+      const step = stepMs(backend, 0, 0)
+      slack.refresh(backend.prefills, backend.decodes, backend.prefill.doneMs, step, stepMs(backend, 1, 0) - step)
+    }
+    return slack.loss(backlogMs + workMs) - slack.loss(backlogMs)
   }
 
   #isFull(backend: Backend, request: TrackedRequest): boolean {

@@ -11,7 +11,7 @@ export interface Tuning {
 }
 
 export const TUNING: Record<PoolMode, Tuning> = {
-  'lowest-ttft': { windowMs: 40, maxLoss: 0.5, pace: 0.9 },
-  'balanced': { windowMs: 80, maxLoss: 0.99, pace: 1 },
-  'highest-throughput': { windowMs: 250, maxLoss: 3, pace: 1.25 },
+  'lowest-ttft': { windowMs: 40, maxLoss: 0.08, pace: 0.9 },
+  'balanced': { windowMs: 80, maxLoss: 0.15, pace: 1 },
+  'highest-throughput': { windowMs: 250, maxLoss: 0.5, pace: 1.25 },
 }
