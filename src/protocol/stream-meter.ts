@@ -14,6 +14,7 @@ const KEPT_BYTES = 16 * 1024
 
 const LF = 0x0a
 const CR = 0x0d
+const BOM = Buffer.from([0xef, 0xbb, 0xbf])
 const SPACE = 0x20
 const COLON = 0x3a
 const DATA = Buffer.from('data')
@@ -61,6 +62,9 @@ class SseMeter implements StreamMeter {
   #partHeld = false
   #lineIsEmpty = true
   #afterCr = false
+  #bomBytes = 0
+  /** A stripped event ended in CR at the end of a chunk: an LF that comes next is its last byte. */
+  #strippedCr = false
 
   constructor (dialect: Dialect, options: MeterOptions) {
     const { shape, token } = EVENT_SHAPES[dialect]
@@ -115,7 +119,15 @@ class SseMeter implements StreamMeter {
     let pos = 0
     // Start of what of this chunk is not yet in `pieces`.
     let from = 0
+    if (this.#strippedCr && chunk.length > 0) {
+      this.#strippedCr = false
+      if (chunk[0] === LF) {
+        pieces = []
+        pos = from = 1
+      }
+    }
     if (this.#partLength > 0) {
+      const heldLength = this.#partLength
       pos = this.#completePart(chunk)
       if (pos < 0) {
         if (!this.#partHeld) return chunk
@@ -123,11 +135,12 @@ class SseMeter implements StreamMeter {
         this.#partHeld = false
         return [Buffer.from(this.#part.subarray(0, this.#partLength))]
       }
-      const held = this.#partHeld ? Buffer.from(this.#part.subarray(0, this.#partLength)) : undefined
+      const held = this.#partHeld ? Buffer.from(this.#part.subarray(0, heldLength)) : undefined
       this.#judgePart()
       if (held !== undefined) {
-        pieces = this.#usageOnly ? [] : [held]
+        pieces = this.#usageOnly ? [] : [held, chunk.subarray(0, pos)]
         from = pos
+        if (this.#usageOnly) this.#strippedCr = pos === chunk.length && chunk[pos - 1] === CR
       }
     }
     while (pos < chunk.length) {
@@ -137,6 +150,7 @@ class SseMeter implements StreamMeter {
         pieces ??= []
         if (pos > from) pieces.push(chunk.subarray(from, pos))
         from = next
+        this.#strippedCr = next === chunk.length && chunk[next - 1] === CR
       }
       pos = next
     }
@@ -278,7 +292,9 @@ class SseMeter implements StreamMeter {
     for (let i = from; i < chunk.length; i++) {
       const c = chunk[i]!
       if (c !== LF && c !== CR) {
-        this.#lineIsEmpty = false
+        // A byte order mark at the start of the stream is no part of its first line.
+        if (!this.#begun && this.#bomBytes < 3 && this.#partLength + i - from === this.#bomBytes && c === BOM[this.#bomBytes]) this.#bomBytes++
+        this.#lineIsEmpty = !this.#begun && this.#bomBytes === 3 && this.#partLength + i - from === 2
         this.#afterCr = false
         continue
       }

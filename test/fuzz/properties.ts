@@ -1,0 +1,5 @@
+import { fieldProperties } from './fields.js'
+import { meterProperties } from './meter.js'
+import type { Property } from './property.js'
+
+export const properties: readonly Property[] = [...meterProperties, ...fieldProperties]
