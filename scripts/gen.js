@@ -2,11 +2,13 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { configurationReference, editorSchema } from '../dist/config/reference.js'
+import { errorsReference } from '../dist/protocol/errors-reference.js'
 
 /** Each file and the function that makes its content. */
 const GENERATED = {
   'config/sluice.schema.json': editorSchema,
   'docs/configuration.md': configurationReference,
+  'docs/errors.md': errorsReference,
 }
 
 const checking = process.argv.includes('--check')

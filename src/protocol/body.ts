@@ -4,7 +4,7 @@ import type { Bytes, Tokens } from '../core/index.js'
 import { dialectOfGenerate, type Endpoint } from './dialects.js'
 import {
   BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COMMA, LETTER_F, LETTER_N, LETTER_T, MAX_DEPTH, OPEN_BRACE, OPEN_BRACKET, QUOTE,
-  equals, skipColon, skipEscape, skipNumber, skipSpace, skipString, skipValue,
+  decodeString, equals, skipColon, skipEscape, skipNumber, skipSpace, skipString, skipValue,
 } from './json.js'
 import { PREFIX_BLOCK_BYTES, MAX_PREFIX_BLOCKS, hashRange, prefixHashes } from './prefix-hash.js'
 import type { Dialect, RequestFields } from './types.js'
@@ -247,8 +247,7 @@ class BodyReader {
     for (;;) {
       if (i >= end || b[i] !== QUOTE) throw this.#syntax(i)
       const close = this.#pass(skipString(b, i, end))
-      const raw = b.toString('utf8', i, close)
-      const name = raw.includes('\\') ? JSON.parse(raw) as string : raw.slice(1, -1)
+      const name = decodeString(b, i, close)
       if (seen.has(name)) {
         throw new Refusal(`Member ${JSON.stringify(clip(prefix + name))} is given twice; parsers differ in which one counts. Give it once.`, clip(prefix + name))
       }
@@ -324,7 +323,7 @@ class BodyReader {
     if (this.#b[i] === QUOTE && end - i > 2 && rank < this.#sessionRank) {
       // A longer key is known by its hash: cutting it could make two sessions one, or split a character.
       this.#sessionKey = end - i - 2 <= MAX_SESSION_KEY_BYTES
-        ? JSON.parse(this.#b.toString('utf8', i, end)) as string
+        ? decodeString(this.#b, i, end)
         : `hash:${hashRange(this.#b, i, end, 0)}:${hashRange(this.#b, i, end, 1)}`
       this.#sessionRank = rank
     }
@@ -468,7 +467,7 @@ class BodyReader {
   #string (i: number, end: number, name: string, mostBytes: Bytes): string {
     if (this.#b[i] !== QUOTE) throw this.#wrong(name, 'a string', i)
     if (end - i - 2 > mostBytes) throw new Refusal(`"${name}" must be at most ${mostBytes} bytes long; got ${end - i - 2}.`, name)
-    return JSON.parse(this.#b.toString('utf8', i, end)) as string
+    return decodeString(this.#b, i, end)
   }
 
   #skip (i: number, depth: number): number {

@@ -160,3 +160,9 @@ export function equals (b: Uint8Array, start: number, end: number, word: Uint8Ar
   for (let k = 0; k < word.length; k++) if (b[start + k] !== word[k]) return false
   return true
 }
+
+/** The string of `[start, end)`, quotes included in the range, escapes resolved. */
+export function decodeString (b: Buffer, start: number, end: number): string {
+  const raw = b.toString('utf8', start, end)
+  return raw.includes('\\') ? JSON.parse(raw) as string : raw.slice(1, -1)
+}

@@ -1,7 +1,5 @@
-import { CLOSE_BRACE, COMMA, LETTER_N, QUOTE, equals, skipColon, skipSpace, skipString, skipValue } from './json.js'
+import { CLOSE_BRACE, COMMA, LETTER_N, QUOTE, decodeString, skipColon, skipSpace, skipString, skipValue } from './json.js'
 import type { RequestFields } from './types.js'
-
-const NAME = Buffer.from('include_usage')
 
 /**
  * The body with one top-level member set to `json` (valid JSON text): replaced where it stands, else added last. All
@@ -28,7 +26,7 @@ export function withIncludeUsage (body: Buffer, fields: RequestFields): Buffer[]
     const close = skipString(body, i, end)
     const value = skipColon(body, close, end)
     const after = skipValue(body, value, end, 2)
-    if (equals(body, i + 1, close - 1, NAME)) return replace(body, value, after, 'true')
+    if (decodeString(body, i, close) === 'include_usage') return replace(body, value, after, 'true')
     i = skipSpace(body, after, end)
     if (body[i] === COMMA) i = skipSpace(body, i + 1, end)
   }
