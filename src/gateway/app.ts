@@ -21,6 +21,17 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { config } = options
   const settings = new Settings(config)
   const { cert, key, ca } = options.tls ?? {}
+  const bodyTimeoutMs = config.timeouts.request_body
+  const http = {
+    maxHeaderSize: config.limits.headers,
+    // Node checks the request as a whole only where the head's limit is not larger.
+    requestTimeout: bodyTimeoutMs,
+    headersTimeout: bodyTimeoutMs,
+    connectionsCheckingInterval: Math.min(5000, bodyTimeoutMs),
+    // `identity` answers for a Host that is missing, with a body that says so.
+    requireHostHeader: false,
+    noDelay: true,
+  }
   const app = Fastify({
     loggerInstance: options.telemetry.log as never,
     // One line per request at its end (telemetry), not two from the framework.
@@ -28,7 +39,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     // What the framework logs are faults; a logger per request would cost more than it tells.
     childLoggerFactory: logger => logger,
     bodyLimit: config.limits.body,
-    requestTimeout: config.timeouts.request_body,
+    requestTimeout: bodyTimeoutMs,
     // Longer than the idle time of usual load balancers and SDK pools: the client's side closes first.
     keepAliveTimeout: 75_000,
     connectionTimeout: 0,
@@ -39,10 +50,10 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     // Ids come from `identity`, which validates the client's.
     requestIdHeader: false,
     genReqId: () => '',
-    http: { maxHeaderSize: config.limits.headers, connectionsCheckingInterval: 5000, noDelay: true },
-    ...(cert === undefined || key === undefined ? {} : { https: { cert, key, ...(ca === undefined ? {} : { ca, requestCert: true }), maxHeaderSize: config.limits.headers } }),
+    http,
+    ...(cert === undefined || key === undefined ? {} : { https: { ...http, cert, key, ...(ca === undefined ? {} : { ca, requestCert: true }) } }),
     clientErrorHandler: clientError,
-    frameworkErrors: (error, request, reply) => sendError(error, request, reply),
+    frameworkErrors: (error, request, reply) => sendError(error, request, reply.header('x-request-id', options.newId())),
   }) as unknown as FastifyInstance
   app.server.maxConnections = config.limits.connections
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply))

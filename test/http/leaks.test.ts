@@ -1,0 +1,101 @@
+// Ten thousand requests with seeded aborts, faults and timeouts: nothing is held afterwards, nothing was ever negative.
+import { Agent, request as httpRequest } from 'node:http'
+import t from 'tap'
+import { createRandom } from '../../src/core/index.js'
+import { CHAT, STREAMED } from '../helpers/client.js'
+import { IDLE, startGateway } from '../helpers/gateway.js'
+import { chatEvents, event, goodChat, scriptedUpstream, STREAM_HEAD, type Script } from '../helpers/upstream.js'
+
+const REQUESTS = 10_000
+const AT_ONCE = 100
+const EVENTS = chatEvents(['a', 'b', 'c', 'd'])
+
+t.test('R2, 19: gauges return to zero', { timeout: 120_000 }, async t => {
+  const random = createRandom(20_26)
+  const good = goodChat(['a', 'b', 'c', 'd'])
+  const slowly: Script = async (_seen, response) => {
+    response.writeHead(200, STREAM_HEAD)
+    for (const text of EVENTS) {
+      response.write(text)
+      await new Promise(resolve => setTimeout(resolve, 2))
+    }
+    response.end()
+  }
+  const faults: readonly Script[] = [
+    (_seen, response) => { response.destroy() },
+    (_seen, response) => { response.writeHead(500).end('x') },
+    (_seen, response) => { response.writeHead(503, { 'retry-after': '0' }).end('x') },
+    (_seen, response) => { response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":{"message":"no"}}') },
+    (_seen, response) => { response.writeHead(200, STREAM_HEAD).end(event({ error: { message: 'x', code: 500 } })) },
+    (_seen, response) => { response.writeHead(200, STREAM_HEAD).end(EVENTS[0]! + EVENTS[1]!) },
+    (_seen, response) => {
+      response.writeHead(200, STREAM_HEAD).write(EVENTS[0]! + EVENTS[1]!)
+      setImmediate(() => { response.destroy() })
+    },
+    () => {},
+    (_seen, response) => { response.writeHead(200, STREAM_HEAD).write(EVENTS[0]!) },
+    (_seen, response) => { response.socket!.end('garbage\r\n\r\n') },
+  ]
+  const script: Script = (seen, response) => {
+    const dice = random.next()
+    if (dice < 0.75) return good(seen, response)
+    if (dice < 0.85) return slowly(seen, response)
+    return faults[Math.floor(random.next() * faults.length)]!(seen, response)
+  }
+  const upstreams = await Promise.all([scriptedUpstream(script), scriptedUpstream(script), scriptedUpstream(script)])
+  t.teardown(() => Promise.all(upstreams.map(upstream => upstream.close())))
+  const gateway = await startGateway(t, {
+    pools: { main: { backends: upstreams.map(({ url }, index) => ({ url, name: `b${index}`, engine: 'vllm', max_inflight: 20 })) } },
+    timeouts: { connect: '200ms', first_token: '300ms', idle: '300ms' },
+    classes: { default: { queue_limit: 60, max_queue: '1s' } },
+    log: { level: 'silent' },
+  })
+
+  const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE })
+  let refusedConnections = 0
+  const one = (): Promise<void> => new Promise(resolve => {
+    const call = httpRequest(`${gateway.url}/v1/chat/completions`, { method: 'POST', agent, headers: { 'content-type': 'application/json' } }, response => {
+      response.on('error', () => {})
+      response.on('close', resolve)
+      if (random.next() < 0.05) response.once('data', () => { call.destroy() })
+      response.resume()
+    })
+    call.on('error', error => {
+      if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') refusedConnections++
+      resolve()
+    })
+    call.end(random.next() < 0.8 ? STREAMED : CHAT())
+    if (random.next() < 0.1) setTimeout(() => { call.destroy() }, random.next() * 20)
+  })
+
+  let left = REQUESTS
+  let lowest = 0
+  const look = setInterval(() => {
+    lowest = Math.min(lowest, ...Object.values(gateway.runtime.gauges), ...gateway.runtime.schedulerState().backends.flatMap(backend =>
+      [backend.inflightRequests, backend.inflightPrefillTokens, backend.decodingStreams, backend.contextTokens]))
+  }, 10)
+  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    while (left-- > 0) await one()
+  }))
+  const until = performance.now() + 5000
+  while (gateway.runtime.gauges.requests > 0 && performance.now() < until) await new Promise(resolve => setTimeout(resolve, 20))
+  await new Promise(resolve => setTimeout(resolve, 20))
+  clearInterval(look)
+  agent.destroy()
+
+  t.equal(refusedConnections, 0)
+  t.equal(lowest, 0, 'no gauge was ever negative')
+  t.same(gateway.runtime.gauges, IDLE)
+  const { backends, classes } = gateway.runtime.schedulerState()
+  for (const backend of backends) t.match(backend, { inflightRequests: 0, inflightPrefillTokens: 0, decodingStreams: 0, contextTokens: 0 }, `ledger of ${backend.id}`)
+  for (const { queued, queuedTokens } of classes) t.same([queued, queuedTokens], [0, 0])
+  const ids = new Set(gateway.records.map(({ timeline }) => timeline.id))
+  t.equal(ids.size, gateway.records.length, 'one outcome per request')
+  t.ok(gateway.records.every(({ timeline }) => timeline.ending !== undefined && timeline.endedAtMs !== undefined))
+  // A client that leaves before its request has been read is no request.
+  t.ok(gateway.records.length > REQUESTS * 0.95 && gateway.records.length <= REQUESTS, `${gateway.records.length} records`)
+  const outcomes = new Map<string, number>()
+  for (const { outcome } of gateway.records) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+  t.comment(Object.fromEntries(outcomes))
+  for (const outcome of ['untargeted', 'cancelled', 'failed', 'rejected']) t.ok((outcomes.get(outcome) ?? 0) > 0, `some are ${outcome}`)
+})
