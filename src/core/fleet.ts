@@ -1,7 +1,7 @@
 import type { FleetSpec } from './events.js'
 import { Backend } from './ledger/backend.js'
 import { FairShare } from './ordering/fair-share.js'
-import { Lane } from './ordering/lane.js'
+import { Lane, type Prospect } from './ordering/lane.js'
 import type { BackendId, ClassName, PoolMode, PoolName, PoolRole, PoolSpec, ServiceClass } from './types.js'
 
 /** A class that is not configured (any more): no targets, every pool. */
@@ -71,13 +71,13 @@ export class Fleet {
   }
 
   /** Where a request for `model` in the class waits. */
-  lane(serviceClass: ServiceClass, model: string | undefined, bestEffort = false): Lane {
+  lane(serviceClass: ServiceClass, model: string | undefined, prospect: Prospect = 'good'): Lane {
     const group = model === undefined ? undefined : this.#models.has(model) ? model : OTHER_MODEL
-    const key = `${serviceClass.name}\n${bestEffort ? '~' : ''}${group ?? '\n'}`
+    const key = `${serviceClass.name}\n${prospect}\n${group ?? '\n'}`
     let lane = this.#laneByKey.get(key)
     if (lane === undefined) {
       const tiers = this.#tiers(serviceClass, group)
-      lane = new Lane(serviceClass, { tiers, home: this.#home(serviceClass, tiers) }, bestEffort, this.shares)
+      lane = new Lane(serviceClass, { tiers, home: this.#home(serviceClass, tiers) }, prospect, this.shares)
       this.#laneByKey.set(key, lane)
       this.lanes.push(lane)
     }

@@ -1,6 +1,6 @@
 import type { OutputLengthHistogram } from './estimation/output-lengths.js'
 import type { Lease } from './ledger/lease.js'
-import type { Lane } from './ordering/lane.js'
+import type { Lane, Prospect } from './ordering/lane.js'
 import type { Explanation, Feasibility } from './events.js'
 import type { BackendId, Ms, RequestSpec, ServiceClass, Tokens } from './types.js'
 
@@ -33,8 +33,7 @@ export class TrackedRequest {
   /** Backends whose attempt failed; not tried again. */
   readonly failedOn: BackendId[] = []
   heldBy: HeldBy | undefined
-  /** It cannot make its targets and is served after everything that can. */
-  bestEffort = false
+  prospect: Prospect = 'good'
   verdict: Feasibility = 'unknown'
   /** Found infeasible, whatever was made of it. */
   wouldReject = false

@@ -9,7 +9,7 @@ import { OpenBackends, servable } from './open-backends.js'
 import { inOrder } from './ordering/class-order.js'
 import { DrainRate } from './ordering/drain-rate.js'
 import { Heap } from './ordering/heap.js'
-import type { Lane } from './ordering/lane.js'
+import type { Lane, Prospect } from './ordering/lane.js'
 import type { Placement } from './placement/placement.js'
 import { createPlacement } from './placement/registry.js'
 import { TrackedRequest } from './request.js'
@@ -203,7 +203,7 @@ class SloScheduler implements Scheduler {
   #configure(spec: FleetSpec): void {
     const waiting = this.#fleet.lanes.flatMap((lane) => [...lane.drain()])
     this.#fleet.configure(spec)
-    for (const request of waiting) this.#fleet.lane(request.class, request.spec.model, request.bestEffort).push(request)
+    for (const request of waiting) this.#fleet.lane(request.class, request.spec.model, request.prospect).push(request)
     this.#expireUnservable()
   }
 
@@ -268,26 +268,33 @@ class SloScheduler implements Scheduler {
 
   /** Feasibility at the head of the queue, with the time waited taken off. `false` if it left its place. */
   #admit(request: TrackedRequest, lane: Lane): boolean {
-    if (request.bestEffort || request.probe) return true
-    const { verdict, ttftMs, optimisticTtftMs } = forecast(request, lane, this.#nowMs)
+    if (request.prospect === 'none' || request.probe) return true
+    const { verdict, ttftMs, optimisticTtftMs, likely } = forecast(request, lane, this.#nowMs)
     request.verdict = verdict
     request.predictedTtftMs = ttftMs
     request.predictedTtftErrorMs = ttftMs - optimisticTtftMs
-    if (verdict !== 'infeasible') return true
+    if (verdict === 'infeasible') return this.#infeasible(request, lane)
+    if (likely || request.prospect === 'doubtful') return true
+    this.#putBack(request, lane, 'doubtful')
+    return false
+  }
+
+  #infeasible(request: TrackedRequest, lane: Lane): boolean {
     request.wouldReject = true
     const treatment = this.#admission.treat(request, this.#nowMs)
     if (treatment === 'probe') {
       request.probe = true
-      return true
-    }
-    if (treatment === 'reject') {
-      this.#leave(request, 'deadline_infeasible', request.queuedAtMs === this.#nowMs ? 'reject' : 'expire')
-      return false
-    }
-    lane.remove(request)
-    request.bestEffort = true
-    this.#fleet.lane(request.class, request.spec.model, true).push(request)
+      if (request.prospect === 'good') return true
+      this.#putBack(request, lane, 'good')
+    } else if (treatment === 'best_effort') this.#putBack(request, lane, 'none')
+    else this.#leave(request, 'deadline_infeasible', request.queuedAtMs === this.#nowMs ? 'reject' : 'expire')
     return false
+  }
+
+  #putBack(request: TrackedRequest, lane: Lane, prospect: Prospect): void {
+    lane.remove(request)
+    request.prospect = prospect
+    this.#fleet.lane(request.class, request.spec.model, prospect).push(request)
   }
 
   /** What was not dispatched at once waits, if there is room; what comes back from an attempt has its place already. */

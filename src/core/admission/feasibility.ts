@@ -6,6 +6,8 @@ import type { Ms } from '../types.js'
 
 /** Low quantile of what predictions turned out to be: the bound that only luck would beat. */
 const OPTIMISTIC = 0.1
+/** Quantile that must make the target for a request to count as likely to. */
+const CAUTIOUS = 0.9
 
 export interface Forecast {
   readonly verdict: Feasibility
@@ -13,6 +15,8 @@ export interface Forecast {
   readonly ttftMs: Ms
   /** The same, if all goes well. */
   readonly optimisticTtftMs: Ms
+  /** Is it more likely to make its target than not, if it goes now? */
+  readonly likely: boolean
 }
 
 /**
@@ -24,6 +28,7 @@ export function forecast(request: TrackedRequest, lane: Lane, nowMs: Ms): Foreca
   const waitedMs = nowMs - receivedAtMs
   let ttftMs = Infinity
   let optimisticTtftMs = Infinity
+  let cautiousTtftMs = Infinity
   let hopeless = true
   let measured = true
   let candidates = 0
@@ -36,6 +41,7 @@ export function forecast(request: TrackedRequest, lane: Lane, nowMs: Ms): Foreca
       const optimisticMs = waitedMs + backend.model.prefillQuantileMs(uncached, OPTIMISTIC)
       ttftMs = Math.min(ttftMs, waitedMs + backlogMs + backend.model.prefillMs(uncached))
       optimisticTtftMs = Math.min(optimisticTtftMs, optimisticMs)
+      cautiousTtftMs = Math.min(cautiousTtftMs, waitedMs + backlogMs + backend.model.prefillQuantileMs(uncached, CAUTIOUS))
       if (!backend.model.prefillMeasured(nowMs)) measured = false
       else if (streamed && targets.ttftMs !== undefined && optimisticMs > targets.ttftMs) continue
       else if (targets.deadlineMs !== undefined && optimisticMs + leastDecodeMs(request, backend, nowMs) > targets.deadlineMs) continue
@@ -43,10 +49,11 @@ export function forecast(request: TrackedRequest, lane: Lane, nowMs: Ms): Foreca
       hopeless = false
     }
   }
-  if (candidates === 0 || !measured) return { verdict: 'unknown', ttftMs, optimisticTtftMs }
-  if (hopeless) return { verdict: 'infeasible', ttftMs, optimisticTtftMs }
-  const expected = !streamed || targets.ttftMs === undefined || ttftMs <= targets.ttftMs
-  return { verdict: expected ? 'feasible' : 'unknown', ttftMs, optimisticTtftMs }
+  const ttftTargetMs = streamed ? targets.ttftMs ?? Infinity : Infinity
+  const likely = cautiousTtftMs <= ttftTargetMs
+  if (candidates === 0 || !measured) return { verdict: 'unknown', ttftMs, optimisticTtftMs, likely: true }
+  if (hopeless) return { verdict: 'infeasible', ttftMs, optimisticTtftMs, likely: false }
+  return { verdict: ttftMs <= ttftTargetMs ? 'feasible' : 'unknown', ttftMs, optimisticTtftMs, likely }
 }
 
 /** A short answer, alone on the backend; 0 while its decode step is not measured. */

@@ -3,8 +3,9 @@ import type { Lane } from './lane.js'
 
 /** Work without a first-token target is as urgent as any other once so much of its time is gone. */
 const LATE_SHARE = 0.5
-/** Rank of what cannot make its targets any more. */
-const BEST_EFFORT = 2
+/** Rank of what may not make its targets, and of what won't. */
+const DOUBTFUL = 2
+const BEST_EFFORT = 3
 
 /**
  * The order in which lanes are asked for their heads: interactive work and what has become urgent, then work that has time,
@@ -34,7 +35,8 @@ function urgency(lane: Lane, nowMs: Ms): number {
   if (head === undefined) return Infinity
   if (head.key === -Infinity) return -1
   const startMs = head.spec.receivedAtMs
-  if (lane.bestEffort) {
+  if (lane.prospect === 'doubtful') return DOUBTFUL
+  if (lane.prospect === 'none') {
     const left = (head.expiresAtMs - nowMs) / Math.max(1, head.expiresAtMs - startMs)
     return left < LATE_SHARE ? Math.max(0, left) : BEST_EFFORT
   }

@@ -7,6 +7,9 @@ import { Heap } from './heap.js'
 const byKey = (a: TrackedRequest, b: TrackedRequest): boolean =>
   a.key < b.key || (a.key === b.key && a.sequence < b.sequence)
 
+/** What is expected of requests that wait: to make their targets, maybe to make them, or not to. */
+export type Prospect = 'good' | 'doubtful' | 'none'
+
 /** Backends that a lane's requests may go to. */
 export interface Reachable {
   /** By pool, most wanted pool first. */
@@ -25,8 +28,7 @@ export class Lane {
   readonly class: ServiceClass
   readonly tiers: readonly (readonly Backend[])[]
   readonly home: readonly Backend[]
-  /** Holds what can't make its targets any more. */
-  readonly bestEffort: boolean
+  readonly prospect: Prospect
   /** Where it stands among lanes at this moment; smaller goes first. */
   urgency = 0
   queued = 0
@@ -35,11 +37,11 @@ export class Lane {
   readonly #shares: FairShare
   #head: TrackedRequest | undefined
 
-  constructor(serviceClass: ServiceClass, { tiers, home }: Reachable, bestEffort: boolean, shares: FairShare) {
+  constructor(serviceClass: ServiceClass, { tiers, home }: Reachable, prospect: Prospect, shares: FairShare) {
     this.class = serviceClass
     this.tiers = tiers
     this.home = home
-    this.bestEffort = bestEffort
+    this.prospect = prospect
     this.#shares = shares
   }
 
