@@ -1,5 +1,6 @@
 import { fieldProperties } from './fields.js'
+import { headerProperties } from './headers.js'
 import { meterProperties } from './meter.js'
 import type { Property } from './property.js'
 
-export const properties: readonly Property[] = [...meterProperties, ...fieldProperties]
+export const properties: readonly Property[] = [...meterProperties, ...fieldProperties, ...headerProperties]
