@@ -1,7 +1,7 @@
 /**
  * The one place that reads the clocks, the entropy, the environment and the process. Everything else is handed an `Io`.
  */
-import { randomInt } from 'node:crypto'
+import { randomInt, randomUUID } from 'node:crypto'
 import type { Clock } from '../core/index.js'
 
 export type Signal = 'SIGTERM' | 'SIGINT' | 'SIGHUP'
@@ -13,6 +13,8 @@ export interface Io {
   readonly wallClock: () => number
   /** A fresh seed, 0 to 2^32 − 1, for runs that were not given one. */
   readonly seed: () => number
+  /** An id that nobody can guess and that no other request has. */
+  readonly newId: () => string
   readonly env: Readonly<Record<string, string | undefined>>
   /** Results go to stdout, all else to stderr. Both are written as given: end lines with `\n`. */
   readonly out: (text: string) => void
@@ -27,6 +29,7 @@ export const realIo: Io = {
   clock: { now: () => performance.now() },
   wallClock: () => Date.now(),
   seed: () => randomInt(2 ** 32),
+  newId: () => randomUUID(),
   env: process.env,
   out: text => { process.stdout.write(text) },
   err: text => { process.stderr.write(text) },

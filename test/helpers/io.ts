@@ -4,11 +4,13 @@ import type { Io, Signal } from '../../src/cli/process.js'
 export const fakeIo = (env: Record<string, string> = {}) => {
   const written = { out: '', err: '' }
   const handlers = new Map<Signal, Set<() => void>>()
+  let ids = 0
   const time = { nowMs: 0 }
   const io: Io = {
     clock: { now: () => time.nowMs },
     wallClock: () => 1_700_000_000_000 + time.nowMs,
     seed: () => 1,
+    newId: () => `id-${++ids}`,
     env,
     out: text => { written.out += text },
     err: text => { written.err += text },
