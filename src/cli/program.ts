@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { ConfigError, nearest } from '../config/index.js'
 import { Failure, UsageError, type Command } from './command.js'
 import { COMMANDS, DEFAULT_COMMAND } from './commands/index.js'
 import type { Io } from './process.js'
+import { version } from './version.js'
 
 const EXIT_FAILED = 1
 const EXIT_USAGE = 2
@@ -76,10 +76,4 @@ Flags
 
 Exit codes: 0 done, 1 failed, 2 wrong arguments.
 `
-}
-
-/** From package.json, which lies beside `dist` in a checkout and in an installed package alike. */
-export const version = async (): Promise<string> => {
-  const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
-  return version
 }

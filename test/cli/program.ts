@@ -25,6 +25,17 @@ t.test('wrong arguments are answered with what was meant', async t => {
   t.match(await run(['constructor']), { code: 2, err: /unknown command/ })
 })
 
+t.test('serve says what it needs before it opens anything', async t => {
+  t.match(await run([]), { code: 2, err: /nothing to stand in front of; give --config FILE, --backend URL/ })
+  t.match(await run(['--backend', 'localhost:8000']), { code: 2, err: /'--backend' takes an address such as http/ })
+  t.match(await run(['--backend', 'http://a', '--config', 'f']), { code: 2, err: /--backend goes without --config/ })
+  t.match(await run(['--demo', '--port', '99999']), { code: 2, err: /'--port' takes a whole number from 0 to 65535/ })
+  t.match(await run(['-b', 'http://a', '--engine', 'vlm']), { code: 2, err: /did you mean 'vllm'/ })
+  t.match(await run(['-b', 'http://a', '--host', '0.0.0.0']), { code: 1, err: /listen\.host: 0\.0\.0\.0 can be reached/ })
+  t.match(await run(['--config', 'test/fixtures/nowhere.yaml']), { code: 1, err: /no such file/ })
+  t.match(await run(['--config', 'config/dev.yaml']), { code: 1, err: /dev\.yaml has no pools/ })
+})
+
 t.test('check explains a valid file', async t => {
   const { code, out, err } = await run(['check', 'config/example.yaml'])
   t.equal(err, '')

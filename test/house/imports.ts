@@ -31,7 +31,7 @@ const ONLY_IN: Readonly<Record<string, readonly string[]>> = {
   undici: ['relay', 'fleet', 'bench', 'runtime', 'telemetry', 'cli'],
   'prom-client': ['telemetry'],
   pino: ['telemetry'],
-  yaml: ['config'],
+  yaml: ['config', 'cli'],
   ajv: ['config'],
 }
 const PURE = ['core', 'simulator']

@@ -4,6 +4,7 @@ import type { Command } from '../command.js'
 export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: () => import('./check.js'),
   emulate: () => import('./emulate.js'),
+  serve: () => import('./serve.js'),
   simulate: () => import('./simulate.js'),
 }
 

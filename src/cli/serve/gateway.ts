@@ -1,0 +1,102 @@
+import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import type { Config } from '../../config/index.js'
+import { createRandom } from '../../core/index.js'
+import { createFleet } from '../../fleet/index.js'
+import { createDataPlane, type DataPlane } from '../../gateway/index.js'
+import { Runtime } from '../../runtime/index.js'
+import { createTelemetry, type Telemetry } from '../../telemetry/index.js'
+import { Failure } from '../command.js'
+import type { Io } from '../process.js'
+
+/** A gateway that serves. */
+export interface Gateway {
+  readonly dataUrl: string
+  readonly telemetry: Telemetry
+  /** A new configuration, atomically: a fault in it (a certificate that cannot be read) is thrown before anything has changed. */
+  configure(config: Config): void
+  /** Refuses new requests, lets running ones finish within `timeouts.drain`, then frees everything. */
+  stop(): Promise<void>
+}
+
+/**
+ * Puts the rooms together and opens the listeners. Resolves once each backend has been looked at.
+ * @throws Failure where a listener cannot be had; nothing is left open then
+ */
+export const startGateway = async (first: Config, io: Io, version: string): Promise<Gateway> => {
+  let config = first
+  const { clock } = io
+  const random = createRandom(io.seed())
+  const telemetry = createTelemetry({ config, version, now: () => clock.now(), wallNow: io.wallClock })
+  const { log } = telemetry
+  const fleet = createFleet({ config, clock, random, onError: error => { log.error({ err: error }, 'a listener of the fleet failed') } })
+  const runtime = new Runtime({ config, fleet, telemetry, clock, random })
+  const data = createDataPlane({ config, runtime, fleet, telemetry, clock, wallClock: io.wallClock, newId: io.newId, ...listenerTls(config.listen.tls) })
+
+  const nameModels = () => {
+    const configured = Object.values(config.pools).flatMap(({ backends }) => backends.flatMap(({ models }) => models ?? []))
+    telemetry.models([...new Set([...configured, ...fleet.models().map(({ id }) => id)])])
+  }
+  telemetry.observe({ scheduler: () => runtime.schedulerState(), backends: () => fleet.snapshot() })
+  fleet.onChange(change => {
+    if (change.type === 'specs') nameModels()
+    else if (change.type === 'state') log.info({ backend: change.backend, state: change.state, why: change.why }, 'backend')
+  })
+
+  const shut = async () => {
+    await Promise.all([data.app.close(), fleet.stop()])
+    await runtime.close()
+    await telemetry.close()
+  }
+  let dataUrl: string
+  try {
+    dataUrl = await listen(data.app, config.listen, '--port')
+    await fleet.start()
+    nameModels()
+  } catch (error) {
+    await shut()
+    throw error
+  }
+  return {
+    dataUrl,
+    telemetry,
+    configure (next) {
+      fleet.configure(next)
+      runtime.configure(next)
+      data.configure(next)
+      telemetry.configure(next)
+      if (addresses(next) !== addresses(config)) log.warn('listeners have changed in the configuration; that takes effect at the next start')
+      config = next
+      nameModels()
+    },
+    async stop () {
+      await runtime.drain(config.timeouts.drain)
+      await shut()
+    },
+  }
+}
+
+/** Opens a listener and tells its address. @throws Failure that says what to do */
+const listen = async (app: DataPlane['app'], { host, port, tls }: Config['listen'], flag: string): Promise<string> => {
+  try {
+    await app.listen({ host, port })
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const why = {
+      EADDRINUSE: `port ${port} on ${host} is in use; stop what uses it, or choose another with ${flag} or in the configuration`,
+      EACCES: `no permission to listen on port ${port}; ports below 1024 are privileged`,
+      EADDRNOTAVAIL: `this machine has no address ${host}`,
+      ENOTFOUND: `the host name ${host} is not known`,
+    }[code ?? '']
+    throw why === undefined ? new Failure(`cannot listen on ${host}:${port}: ${message}`) : new Failure(why)
+  }
+  const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+  return `${tls === undefined ? 'http' : 'https'}://${shown.includes(':') ? `[${shown}]` : shown}:${(app.server.address() as AddressInfo).port}`
+}
+
+const listenerTls = (tls: Config['listen']['tls']) => tls?.cert === undefined || tls.key === undefined
+  ? {}
+  : { tls: { cert: readFileSync(tls.cert), key: readFileSync(tls.key), ...(tls.ca !== undefined && { ca: readFileSync(tls.ca) }) } }
+
+/** What cannot change while running. */
+const addresses = ({ listen, admin }: Config): string => JSON.stringify([listen, admin.host, admin.port, admin.tls])
