@@ -1,4 +1,4 @@
-import type { BackendId, Clock, Ms, PoolSpec, Random, AttemptVerdict, BackendSpec } from '../core/index.js'
+import type { BackendId, Clock, Ms, PoolMode, PoolName, PoolSpec, Random, AttemptVerdict, BackendSpec } from '../core/index.js'
 import type { BackendConfig } from '../config/index.js'
 import { ProbeLanes } from './lanes.js'
 import { BackendMonitor, type MonitorContext } from './monitor.js'
@@ -112,6 +112,13 @@ class WatchedFleet implements Fleet {
 
   drain(id: BackendId): boolean { return this.#setDrain(id, true) }
   undrain(id: BackendId): boolean { return this.#setDrain(id, false) }
+
+  setPoolMode(name: PoolName, mode: PoolMode): boolean {
+    if (!this.#pools.some((pool) => pool.name === name)) return false
+    this.#pools = this.#pools.map((pool) => pool.name === name ? { ...pool, mode } : pool)
+    this.#emit({ type: 'specs' })
+    return true
+  }
 
   #setDrain(id: BackendId, drain: boolean): boolean {
     const monitor = this.#monitors.get(id)

@@ -1,5 +1,5 @@
 /** What the rest of the gateway sees of the model servers as they are. */
-import type { AttemptVerdict, BackendId, BackendSpec, BackendState, EngineReport, Ms, PoolName, PoolSpec, Tokens } from '../core/index.js'
+import type { AttemptVerdict, BackendId, BackendSpec, BackendState, EngineReport, Ms, PoolMode, PoolName, PoolSpec, Tokens } from '../core/index.js'
 import type { Config, EngineKind } from '../config/index.js'
 import type { EngineAdapter } from './engines/adapter.js'
 import type { BreakerState } from './breaker.js'
@@ -30,7 +30,7 @@ export interface FleetBackend {
   readonly models: readonly string[] | undefined
 }
 
-/** Sent to listeners in order, synchronously, from timers and answers of probes: never from inside a call of the fleet's own methods but `drain`, `undrain`, `attemptEnded` and `attemptProgressed`. */
+/** Sent to listeners in order, synchronously, from timers and answers of probes: never from inside a call of the fleet's own methods but `configure`, `drain`, `undrain`, `setPoolMode`, `attemptEnded` and `attemptProgressed`. */
 export type FleetChange =
   | {
     readonly type: 'state'
@@ -45,7 +45,7 @@ export type FleetChange =
   | { readonly type: 'report', readonly backend: BackendId, readonly report: EngineReport }
   /** The server process was replaced: its cache is empty. */
   | { readonly type: 'restarted', readonly backend: BackendId }
-  /** Membership, models or the engine's kind have changed: take `pools` and `specs()` anew. States of new backends follow. */
+  /** Membership, models, a pool's mode or an engine's kind have changed: take `pools` and `specs()` anew. States of new backends follow. */
   | { readonly type: 'specs' }
 
 export interface ModelEntry {
@@ -105,6 +105,8 @@ export interface Fleet {
   /** No new requests; running streams finish. False: no such backend. */
   drain(id: BackendId): boolean
   undrain(id: BackendId): boolean
+  /** Holds until the next `configure`. False: no such pool. */
+  setPoolMode(pool: PoolName, mode: PoolMode): boolean
   snapshot(): readonly BackendSnapshot[]
 }
 

@@ -1,5 +1,6 @@
 export * from './types.js'
 export * from './record.js'
 export * from './metrics-table.js'
-export { RecentRequests } from './recent.js'
+export { RECENT_CAPACITY, RecentRequests } from './recent.js'
+export { requestLine } from './request-line.js'
 export { createTelemetry } from './telemetry.js'

@@ -53,6 +53,7 @@ export class StaticFleet implements Fleet {
   attemptProgressed() {}
   drain() { return false }
   undrain() { return false }
+  setPoolMode() { return false }
   snapshot() { return [] }
   setState(id: string, state: BackendState) {
     this.#backends.get(id)!.state = state

@@ -1,0 +1,41 @@
+import Fastify, { LogController, type FastifyInstance } from 'fastify'
+import { clientError } from '../client-error.js'
+import { GatewayError, sendError } from '../errors.js'
+import { access } from './access.js'
+import { actions, views } from './api.js'
+import type { AdminPlaneOptions } from './deps.js'
+import { health } from './health.js'
+import { metrics } from './metrics.js'
+
+/** Actions take a few words at most. */
+const BODY_LIMIT = 64 * 1024
+
+/** The admin plane: health, metrics, state, actions, on a listener of its own. The list of plugins is the pipeline, in order. */
+export function createAdminPlane(options: AdminPlaneOptions): FastifyInstance {
+  const { cert, key, ca } = options.tls ?? {}
+  const app = Fastify({
+    loggerInstance: options.telemetry.log as never,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: 10_000,
+    forceCloseConnections: true,
+    trustProxy: false,
+    clientErrorHandler: clientError,
+    frameworkErrors: (error, request, reply) => sendError(error, request, reply),
+    ...(cert === undefined || key === undefined ? {} : { https: { cert, key, ...(ca === undefined ? {} : { ca, requestCert: true }) } }),
+  }) as unknown as FastifyInstance
+  app.setErrorHandler((error, request, reply) => sendError(error, request, reply))
+  app.setNotFoundHandler((request, reply) => sendError(new GatewayError('invalid_request', 'Nothing is here. The admin plane has /metrics, /health/live, /health/ready, /api/state, /api/requests and POST actions under /api.', { status: 404 }), request, reply))
+
+  // Before everything, unknown paths included: who may see and do what.
+  app.register(access, options)
+  // For load balancers and orchestrators: open to everybody.
+  app.register(health, options)
+  // For Prometheus.
+  app.register(metrics, options)
+  // For programs and people.
+  app.register(views, options)
+  // For operators with the token.
+  app.register(actions, options)
+  return app
+}
