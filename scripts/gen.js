@@ -2,12 +2,14 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { configurationReference, editorSchema } from '../dist/config/reference.js'
+import { metricsReference } from '../dist/telemetry/reference.js'
 import { errorsReference } from '../dist/protocol/errors-reference.js'
 
 /** Each file and the function that makes its content. */
 const GENERATED = {
   'config/sluice.schema.json': editorSchema,
   'docs/configuration.md': configurationReference,
+  'docs/metrics.md': metricsReference,
   'docs/errors.md': errorsReference,
 }
 
