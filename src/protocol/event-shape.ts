@@ -76,12 +76,16 @@ export class Walk {
   signs = 0
   /** How many times FINISH was found. */
   finishes = 0
+  /** How many strings that are not empty were found under `text`, and where the last one's opening quote is. */
+  texts = 0
+  textAt = -1
   /** Token counts by slot, -1 = not found. */
   readonly numbers: [number, number, number, number] = [-1, -1, -1, -1]
 
   reset (): void {
     this.signs = 0
     this.finishes = 0
+    this.texts = 0
     this.numbers[PROMPT] = -1
     this.numbers[CACHED] = -1
     this.numbers[OUTPUT] = -1
@@ -107,7 +111,11 @@ export class Walk {
         if (c !== OPEN_BRACKET) break
         return this.#array(shape, b, i, end, depth)
       case TEXT:
-        if (c === QUOTE && i + 1 < end && b[i + 1] !== QUOTE) this.signs |= shape.sign
+        if (c === QUOTE && i + 1 < end && b[i + 1] !== QUOTE) {
+          this.signs |= shape.sign
+          this.texts++
+          this.textAt = i
+        }
         break
       case FILLED:
         if (c === OPEN_BRACKET || c === OPEN_BRACE) {

@@ -2,7 +2,7 @@ import type { Usage } from '../core/index.js'
 import { EVENT_SHAPES } from './dialect-shapes.js'
 import { parseEngineError } from './engine-error.js'
 import { CACHED, CACHE_WRITTEN, ERROR, LAST, NO_CHOICES, OUTPUT, PROMPT, USAGE, Walk, type Shape } from './event-shape.js'
-import { equals } from './json.js'
+import { QUOTE, equals, skipString } from './json.js'
 import type { Dialect, EngineError, MeterOptions, StreamMeter } from './types.js'
 
 /** A larger event is passed on without being judged, so that an endless one costs bounded memory. */
@@ -11,6 +11,9 @@ export const MAX_EVENT_BYTES = 8 * 1024 * 1024
 const MAX_HELD_BYTES = 64 * 1024
 /** Room kept for unfinished events between chunks; more is given back after use. */
 const KEPT_BYTES = 16 * 1024
+
+/** Longest part before or after the text for which an event is remembered. */
+const MAX_FRAME_BYTES = 1024
 
 const LF = 0x0a
 const CR = 0x0d
@@ -54,6 +57,13 @@ class SseMeter implements StreamMeter {
   /** Was the event judged last the usage-only one? */
   #usageOnly = false
   #begun = false
+
+  // The token event judged last, less its text: what stands before it (opening quote included) and after it. One that
+  // differs in the text alone means the same, and is judged by comparing bytes, in a quarter of the time.
+  #before: Buffer = NO_BYTES
+  #beforeLength = 0
+  #after: Buffer = NO_BYTES
+  #afterLength = 0
 
   // The event that the last chunk cut: its bytes, whether they were held back, and where its lines stand.
   #part: Buffer = NO_BYTES
@@ -177,6 +187,8 @@ class SseMeter implements StreamMeter {
   /** Judges the event at `pos`; returns the position after its empty line, or -1 and has no effect if it is unfinished. */
   #judgeEvent (b: Buffer, pos: number, end: number): number {
     this.#usageOnly = false
+    const repeated = this.#judgeRepeated(b, pos, end)
+    if (repeated > 0) return repeated
     let p = pos
     if (!this.#begun && b[p] === 0xef) {
       if (end - p < 3) return -1
@@ -192,8 +204,9 @@ class SseMeter implements StreamMeter {
       const next = b[lineEnd] === CR && b[lineEnd + 1] === LF && lineEnd + 1 < end ? lineEnd + 2 : lineEnd + 1
       if (lineEnd === p) {
         this.#begun = true
-        if (dataLines === 1) this.#judgeData(b, dataStart, dataEnd, namedError)
-        else if (dataLines > 1) {
+        if (dataLines === 1) {
+          if (this.#judgeData(b, dataStart, dataEnd, namedError)) this.#remember(b, pos, next)
+        } else if (dataLines > 1) {
           const joined = joinData(b, pos, next)
           this.#judgeData(joined, 0, joined.length, namedError)
         }
@@ -210,12 +223,42 @@ class SseMeter implements StreamMeter {
     }
   }
 
-  #judgeData (b: Buffer, start: number, end: number, namedError: boolean): void {
+  /** Is the event at `pos` the last token event with another text? Then counts it and returns the position after it. */
+  #judgeRepeated (b: Buffer, pos: number, end: number): number {
+    const beforeLength = this.#beforeLength
+    const afterLength = this.#afterLength
+    if (beforeLength === 0 || end - pos <= beforeLength + afterLength) return -1
+    const before = this.#before
+    for (let k = 0; k < beforeLength; k++) if (b[pos + k] !== before[k]) return -1
+    const quote = pos + beforeLength - 1
+    if (b[quote + 1] === QUOTE) return -1
+    const close = skipString(b, quote, end)
+    if (close < 0 || end - close < afterLength) return -1
+    const after = this.#after
+    for (let k = 0; k < afterLength; k++) if (b[close + k] !== after[k]) return -1
+    this.events++
+    this.tokenEvents++
+    return close + afterLength
+  }
+
+  #remember (b: Buffer, pos: number, next: number): void {
+    const quote = this.#walk.textAt
+    const close = skipString(b, quote, next)
+    this.#beforeLength = 0
+    if (quote + 1 - pos > MAX_FRAME_BYTES || next - close > MAX_FRAME_BYTES) return
+    this.#before = copyInto(this.#before, b, pos, quote + 1)
+    this.#beforeLength = quote + 1 - pos
+    this.#after = copyInto(this.#after, b, close, next)
+    this.#afterLength = next - close
+  }
+
+  /** Returns whether it was a token event with one text and nothing else to it. */
+  #judgeData (b: Buffer, start: number, end: number, namedError: boolean): boolean {
     this.events++
     if (equals(b, start, end, DONE)) {
       this.#done = true
       this.firstEventIsError ??= false
-      return
+      return false
     }
     const walk = this.#walk
     const valid = walk.read(this.#shape, b, start, end)
@@ -223,7 +266,7 @@ class SseMeter implements StreamMeter {
     const isError = namedError || (signs & ERROR) !== 0
     this.firstEventIsError ??= isError
     if (isError) this.error ??= parseEngineError(undefined, undefined, b.subarray(start, end))
-    if (!valid) return
+    if (!valid) return false
     if (!isError) {
       if ((signs & this.#tokenSigns) === this.#tokenSigns) this.tokenEvents++
       this.#usageOnly = (signs & (NO_CHOICES | USAGE)) === (NO_CHOICES | USAGE)
@@ -237,6 +280,7 @@ class SseMeter implements StreamMeter {
       if (numbers[OUTPUT] >= 0) this.#output = numbers[OUTPUT]
       if (numbers[CACHE_WRITTEN] >= 0) this.#cacheWritten = numbers[CACHE_WRITTEN]
     }
+    return !isError && signs === this.#tokenSigns && walk.texts === 1
   }
 
   #beginPart (chunk: Buffer, pos: number): void {
@@ -308,6 +352,13 @@ class SseMeter implements StreamMeter {
     }
     return -1
   }
+}
+
+/** Copies a range into a buffer, a new one if it does not fit. */
+function copyInto (target: Buffer, b: Buffer, start: number, end: number): Buffer {
+  const room = target.length >= end - start ? target : Buffer.allocUnsafeSlow(end - start + 64)
+  b.copy(room, 0, start, end)
+  return room
 }
 
 const END_OF_EVENT = Buffer.from('\n\n')

@@ -84,10 +84,26 @@ const event = (dialect: Dialect): fc.Arbitrary<readonly string[]> => {
   )
 }
 
+/** A token event as engines repeat it, now and then with a difference that matters. */
+const repeatedEvent = (dialect: Dialect): fc.Arbitrary<readonly string[]> => {
+  const wrap = (content: string, odd: number): unknown => {
+    const finish = odd === 0 ? 'stop' : null
+    switch (dialect) {
+      case 'openai-chat': return { id: 'a', choices: [{ index: 0, delta: { content, ...(odd === 1 && { reasoning: 'r' }) }, finish_reason: finish }], usage: odd === 2 ? { completion_tokens: 4 } : null }
+      case 'openai-completions': return { id: 'a', choices: [{ index: 0, text: content, finish_reason: finish }], ...(odd === 1 && { error: 'x' }) }
+      case 'openai-responses': return { type: odd === 1 ? 'response.output_text.done' : 'response.output_text.delta', delta: content, ...(odd === 0 && { error: {} }) }
+      case 'anthropic-messages': return { type: 'content_block_delta', delta: { type: 'text_delta', text: content, ...(odd === 1 && { thinking: 't' }) } }
+      case 'tgi-generate': return { token: { text: content }, generated_text: finish }
+      default: return { text: content, meta_info: { finish_reason: finish, ...(odd === 2 && { completion_tokens: 3 }) } }
+    }
+  }
+  return fc.tuple(treacherous, fc.nat(20)).map(([content, odd]) => [`data: ${JSON.stringify(wrap(content, odd))}`])
+}
+
 /** A whole stream of a dialect: mostly as engines write it, some of it as none should. */
 export const streamOf = (dialect: Dialect): fc.Arbitrary<Buffer> => {
   const newline = fc.constantFrom('\n', '\n', '\n', '\r\n', '\r')
-  return fc.record({ events: fc.array(event(dialect), { maxLength: 6 }), newline, bom: fc.integer({ min: 0, max: 9 }), cut: fc.integer({ min: 0, max: 9 }), mixed: fc.boolean() })
+  return fc.record({ events: fc.array(fc.oneof(event(dialect), repeatedEvent(dialect)), { maxLength: 6 }), newline, bom: fc.integer({ min: 0, max: 9 }), cut: fc.integer({ min: 0, max: 9 }), mixed: fc.boolean() })
     .map(({ events, newline, bom, cut, mixed }) => {
       const ends = mixed && newline !== '\n' ? [newline, '\n'] : [newline]
       let n = 0
