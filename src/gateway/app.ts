@@ -8,6 +8,7 @@ import { models } from './plugins/models.js'
 import { passthrough } from './plugins/passthrough.js'
 import { unknown } from './plugins/unknown.js'
 import { clientError } from './client-error.js'
+import { unscheduledRecord } from './record.js'
 import { Settings } from './settings.js'
 
 export interface DataPlane {
@@ -53,10 +54,14 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     http,
     ...(cert === undefined || key === undefined ? {} : { https: { ...http, cert, key, ...(ca === undefined ? {} : { ca, requestCert: true }) } }),
     clientErrorHandler: clientError,
-    frameworkErrors: (error, request, reply) => sendError(error, request, reply.header('x-request-id', options.newId())),
+    frameworkErrors: (error, request, reply) => { sendError(error, request, reply.header('x-request-id', options.newId())) },
   }) as unknown as FastifyInstance
   app.server.maxConnections = config.limits.connections
-  app.setErrorHandler((error, request, reply) => sendError(error, request, reply))
+  app.setErrorHandler((error, request, reply) => {
+    const { code } = sendError(error, request, reply)
+    const status = reply.statusCode
+    if (request.passthrough === undefined) options.telemetry.finished(unscheduledRecord(request, options.clock, { route: 'refused', status, ending: status < 500 ? 'rejected' : 'failed', code }))
+  })
 
   // Every request first gets its time, its id and its tenant: all that follows is measured, named and allowed by them.
   app.register(identity, { ...options, settings })

@@ -1,6 +1,6 @@
 import type { Clock, Ms, TenantName } from '../core/index.js'
 import type { Config, KeyConfig } from '../config/index.js'
-import type { Fleet } from '../fleet/index.js'
+import type { Fleet, FleetBackend } from '../fleet/index.js'
 import type { Runtime } from '../runtime/index.js'
 import type { Telemetry } from '../telemetry/index.js'
 
@@ -33,5 +33,7 @@ declare module 'fastify' {
     wallTimeMs: Ms
     requestId: string
     tenant: Tenant
+    /** Where a request of the allow-list goes; undefined for all others. */
+    passthrough: { readonly backend: FleetBackend, readonly ticket: string } | undefined
   }
 }

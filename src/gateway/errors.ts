@@ -35,17 +35,19 @@ export function toGatewayError(error: unknown): GatewayError {
   return new GatewayError('internal_error', '')
 }
 
-export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+/** Answers with the error object; tells which error it was. */
+export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): GatewayError {
   const known = toGatewayError(error)
   if (known.code === 'internal_error') request.log.error({ err: error }, 'unexpected error')
   const { status, param, headers } = known.options
   // What is left of the body will not be read; the connection can't be used again.
   if (!request.raw.complete) void reply.header('connection', 'close')
   if (headers !== undefined) void reply.headers(headers)
-  return reply
+  void reply
     .code(status ?? statusOf(known.code))
     .header('content-type', 'application/json; charset=utf-8')
     .send(errorBody(errorShapeOf(pathOf(request.url)), known.code, known.message === '' ? undefined : known.message, param))
+  return known
 }
 
 /** Path without query. */

@@ -50,6 +50,7 @@ t.test('the caller\'s mistakes', async t => {
     if (status === 405) t.match(headers, { allow: /GET|POST/ }, name)
   }
   t.equal(upstream.seen.length, 0)
+  t.ok(gateway.records.every(({ outcome, status, code }) => outcome === 'rejected' && status >= 400 && status < 500 && code !== undefined), 'each is accounted')
   t.equal((await send(chat, CHAT()).answer).status, 200, 'and the next one is served')
   t.same(gateway.runtime.gauges, IDLE)
 })
@@ -94,13 +95,13 @@ t.test('keys', async t => {
   t.equal(upstream.seen.length, 0)
   const one = { authorization: 'Bearer secret-one' }
   t.equal((await send(chat, CHAT(), one).answer).status, 200)
-  t.match(await gateway.nextRecord(), { tenant: 'team', class: 'default' })
+  t.match(gateway.records.at(-1), { tenant: 'team', class: 'default' })
   t.equal((await send(chat, CHAT(), { ...one, 'x-slo-class': 'fast' }).answer).status, 403)
   t.equal((await send(chat, CHAT({ model: 'x' }), one).answer).status, 403)
   t.equal((await send(chat, STREAMED, { ...one, 'x-slo-class': 'slow', 'x-slo-ttft-ms': '1' }).answer).status, 200)
-  t.match(await gateway.nextRecord(), { class: 'slow', targets: { ttftMs: 200 } }, 'no tighter than allowed')
+  t.match(gateway.records.at(-1), { class: 'slow', targets: { ttftMs: 200 } }, 'no tighter than allowed')
   t.equal((await send(chat, CHAT(), { 'x-api-key': 'secret-two' }).answer).status, 200)
-  t.match(await gateway.nextRecord(), { tenant: 'guest', class: 'fast', route: '1', targets: { ttftMs: 500 } })
+  t.match(gateway.records.at(-1), { tenant: 'guest', class: 'fast', route: '1', targets: { ttftMs: 500 } })
   t.notMatch(gateway.log.join(''), /secret-/)
 })
 

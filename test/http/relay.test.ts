@@ -129,6 +129,18 @@ t.test('TGI, completions, embeddings and the allow-list', async t => {
   const passed = await send(`${gateway.url}/tokenize?a=b`, spaced).answer
   t.match(JSON.parse(passed.text), { method: 'POST', url: '/tokenize?a=b', got: spaced })
   t.equal(passed.headers['x-up'], '1')
+  t.match(await gateway.nextRecord(), { route: 'passthrough', outcome: 'untargeted', status: 200, path: '/tokenize', timeline: { backend: 'b1', attempts: 1 } })
   t.match(JSON.parse((await send(`${gateway.url}/version`, undefined, {}, 'GET').answer).text), { method: 'GET', url: '/version' })
   t.equal(upstream.seen.length, 4)
+})
+
+t.test('a client that leaves a passed-through request is gone for the backend too', async t => {
+  const { gateway, upstream } = await setUp(t, () => {})
+  const client = send(`${gateway.url}/tokenize`, '{}')
+  while (upstream.seen.length === 0) await new Promise(resolve => setTimeout(resolve, 5))
+  const leftMs = client.leave()
+  const seenMs = await upstream.seen[0]!.aborted
+  t.ok(seenMs - leftMs < 100, `after ${(seenMs - leftMs).toFixed(1)} ms`)
+  t.match(await gateway.nextRecord(), { route: 'passthrough', outcome: 'cancelled', status: 499 })
+  t.notMatch(upstream.seen[0]!.headers, { 'x-sluice-ticket': /./ })
 })

@@ -16,6 +16,7 @@ export const identity = fp<IdentityOptions>(async (app, { clock, wallClock, newI
   app.decorateRequest('wallTimeMs', 0)
   app.decorateRequest('requestId', '')
   app.decorateRequest('tenant')
+  app.decorateRequest('passthrough')
   app.addHook('onRequest', (request, reply, done) => {
     const { headers } = request.raw
     request.receivedAtMs = clock.now()

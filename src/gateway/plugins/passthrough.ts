@@ -6,20 +6,25 @@ import { headersToBackend, headersToClient } from '../../protocol/index.js'
 import { PassthroughClient, TICKET_HEADER } from '../../relay/index.js'
 import type { DataPlaneOptions } from '../context.js'
 import { GatewayError } from '../errors.js'
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    passthrough: { readonly backend: FleetBackend, readonly ticket: string } | undefined
-  }
-}
+import { unscheduledRecord } from '../record.js'
 
 /** Paths of the allow-list go to a healthy backend, bytes as they are, by the proxy plugin. */
-export const passthrough: FastifyPluginAsync<DataPlaneOptions> = async (app, { config, fleet, runtime }) => {
+export const passthrough: FastifyPluginAsync<DataPlaneOptions> = async (app, { config, fleet, runtime, telemetry, clock }) => {
   if (config.passthrough.paths.length === 0) return
   const client = new PassthroughClient()
   const credentialsPassed = config.auth === 'passthrough'
   let turn = 0
-  app.decorateRequest('passthrough')
+
+  // The same account as for scheduled requests: one record each, at its end.
+  app.addHook('onResponse', (request, reply, done) => {
+    if (request.passthrough !== undefined) {
+      const { backend } = request.passthrough
+      const status = reply.raw.writableFinished ? reply.statusCode : 499
+      const ending = status === 499 ? 'cancelled' : status < 400 ? 'completed' : status < 500 ? 'rejected' : 'failed'
+      telemetry.finished(unscheduledRecord(request, clock, { route: 'passthrough', status, ending, pool: backend.pool, backend: backend.id }))
+    }
+    done()
+  })
 
   const pick = (): FleetBackend => {
     if (runtime.draining) throw new GatewayError('draining')
