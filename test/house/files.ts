@@ -40,6 +40,10 @@ t.test('links between files lead somewhere', async t => {
     .map(target => `${page}: ${target}`)), [])
 })
 
+t.test('README leads to every page of docs/', { skip: tracked.length === 0 && 'not a git checkout' }, async t => {
+  t.same(tracked.filter(file => /^docs\/[^/]*\.md$/.test(file) && !read('README.md').includes(`](${file})`)), [])
+})
+
 t.test('scripts that package.json names exist', async t => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
   const named = Object.entries(scripts).flatMap(([name, line]) => [...line.matchAll(/\b(scripts\/[\w./-]+|config\/[\w./-]+)/g)].map(([file]) => [name, file] as const))

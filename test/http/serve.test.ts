@@ -20,7 +20,8 @@ const start = async (t: Test, ...args: string[]) => {
     return pattern.exec(text.out + text.err)!
   }
   const url = (await until(/data plane +(http:\S+)/))[1]!
-  return { child, text, until, ended, url }
+  const admin = (await until(/admin plane +(http:[^\s]+)/))[1]!
+  return { child, text, until, ended, url, admin }
 }
 
 const ask = async (url: string, body: object) => await fetch(`${url}/v1/chat/completions`, {
@@ -29,12 +30,16 @@ const ask = async (url: string, body: object) => await fetch(`${url}/v1/chat/com
 })
 
 t.test('the demo answers, and SIGTERM lets a stream finish', async t => {
-  const { child, text, until, ended, url } = await start(t, '--demo')
+  const { child, text, until, ended, url, admin } = await start(t, '--demo')
   const answer = await ask(url, { max_tokens: 3 })
   t.equal(answer.status, 200)
   t.equal(answer.headers.get('x-sluice-class'), 'chat')
   t.match(await answer.json(), { choices: [{ message: { role: 'assistant' } }], usage: { completion_tokens: 3 } })
   t.match(text.err, /curl -N http:\S+\/v1\/chat\/completions/)
+
+  t.match(await (await fetch(`${admin}/health/ready`)).json(), { status: 'ok' })
+  t.match(await (await fetch(`${admin}/metrics`)).text(), /^sluice_offered_requests_total\{[^}]*\} 1$/m)
+  t.equal((await fetch(`${admin}/api/state`)).status, 200)
 
   const stream = await ask(url, { max_tokens: 60, stream: true })
   t.equal(stream.status, 200)

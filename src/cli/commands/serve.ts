@@ -39,10 +39,10 @@ export const run = async (args: string[], io: Io): Promise<number> => {
   try {
     const overrides = demo === undefined ? settings.overrides : { ...settings.overrides, pools: demo.pools }
     following = settings.file === undefined
-      ? { config: demo === undefined ? configFrom(overrides) : configFrom(demo.defaults, { overrides }), reload: async () => {}, close: () => {}, attach: () => {} }
+      ? { config: demo === undefined ? configFrom(overrides) : configFrom(demo.defaults, { overrides }), reload: async () => { throw new Failure('there is no file to read again: the configuration came from flags') }, close: () => {}, attach: () => {} }
       : await follow(settings.file, overrides, io)
     if (Object.keys(following.config.pools).length === 0) throw new Failure(`${settings.file ?? 'the configuration'} has no pools, so there is nothing to stand in front of; add one, or try --demo`)
-    const gateway = await startGateway(following.config, io, await version())
+    const gateway = await startGateway(following.config, io, await version(), following.reload)
     following.attach(gateway)
     io.err(banner(gateway, demo))
     await untilStopped(following, gateway, io)
@@ -56,14 +56,17 @@ export const run = async (args: string[], io: Io): Promise<number> => {
 /** A configuration that may change while the gateway runs. */
 interface Following {
   readonly config: Config
-  reload(): Promise<void>
+  /** Rejects, with a message for people, where the old one stays. */
+  readonly reload: () => Promise<void>
   close(): void
   attach(gateway: Gateway): void
 }
 
 const follow = async (file: string, overrides: Readonly<Record<string, unknown>>, io: Io): Promise<Following> => {
   let gateway: Gateway | undefined
+  let fault: Error | undefined
   const rejected = (error: Error) => {
+    fault = error
     gateway?.telemetry.reloaded('rejected')
     gateway?.telemetry.log.error({ problems: error instanceof ConfigError ? error.problems : undefined }, `the configuration in force stays: ${error.message}`)
   }
@@ -74,6 +77,7 @@ const follow = async (file: string, overrides: Readonly<Record<string, unknown>>
     onChange (config) {
       try {
         gateway?.configure(config)
+        fault = undefined
         gateway?.telemetry.reloaded('applied')
         gateway?.telemetry.log.info({ file }, 'configuration loaded')
       } catch (error) {
@@ -83,7 +87,10 @@ const follow = async (file: string, overrides: Readonly<Record<string, unknown>>
   })
   return {
     config: watch.config,
-    reload: async () => { await watch.reload() },
+    reload: async () => {
+      await watch.reload()
+      if (fault !== undefined) throw fault
+    },
     close: () => { watch.close() },
     attach: started => { gateway = started },
   }
@@ -93,7 +100,8 @@ const follow = async (file: string, overrides: Readonly<Record<string, unknown>>
 const untilStopped = async (following: Following, gateway: Gateway, io: Io): Promise<void> => {
   const offs = [io.onSignal('SIGHUP', () => {
     gateway.telemetry.reopen()
-    void following.reload()
+    // What goes wrong is in the log already.
+    following.reload().catch(() => {})
   })]
   await new Promise<void>(resolve => {
     const stop = () => { resolve() }
@@ -108,6 +116,7 @@ const banner = (gateway: Gateway, demo: Demo | undefined): string => [
   demo === undefined ? 'Sluice serves.' : `Sluice serves a demo: 3 vLLM and 1 TGI, all emulated, with ${demo.model}.`,
   '',
   `  data plane   ${gateway.dataUrl}`,
+  `  admin plane  ${gateway.adminUrl}   /metrics, /health/ready, /api/state, /api/requests`,
   ...(demo === undefined ? [] : [
     '',
     'Ask it something:',

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { Config } from '../../config/index.js'
 import { createRandom } from '../../core/index.js'
 import { createFleet } from '../../fleet/index.js'
-import { createDataPlane, type DataPlane } from '../../gateway/index.js'
+import { createAdminPlane, createDataPlane, type DataPlane } from '../../gateway/index.js'
 import { Runtime } from '../../runtime/index.js'
 import { createTelemetry, type Telemetry } from '../../telemetry/index.js'
 import { Failure } from '../command.js'
@@ -12,6 +12,7 @@ import type { Io } from '../process.js'
 /** A gateway that serves. */
 export interface Gateway {
   readonly dataUrl: string
+  readonly adminUrl: string
   readonly telemetry: Telemetry
   /** A new configuration, atomically: a fault in it (a certificate that cannot be read) is thrown before anything has changed. */
   configure(config: Config): void
@@ -21,9 +22,10 @@ export interface Gateway {
 
 /**
  * Puts the rooms together and opens the listeners. Resolves once each backend has been looked at.
+ * @param reload reads the configuration anew, for the admin plane; rejects where it is bad
  * @throws Failure where a listener cannot be had; nothing is left open then
  */
-export const startGateway = async (first: Config, io: Io, version: string): Promise<Gateway> => {
+export const startGateway = async (first: Config, io: Io, version: string, reload: () => Promise<void>): Promise<Gateway> => {
   let config = first
   const { clock } = io
   const random = createRandom(io.seed())
@@ -32,6 +34,7 @@ export const startGateway = async (first: Config, io: Io, version: string): Prom
   const fleet = createFleet({ config, clock, random, onError: error => { log.error({ err: error }, 'a listener of the fleet failed') } })
   const runtime = new Runtime({ config, fleet, telemetry, clock, random })
   const data = createDataPlane({ config, runtime, fleet, telemetry, clock, wallClock: io.wallClock, newId: io.newId, ...listenerTls(config.listen.tls) })
+  const admin = createAdminPlane({ fleet, telemetry, runtime, clock, version, config: () => config, reload, ...listenerTls(config.admin.tls) })
 
   const nameModels = () => {
     const configured = Object.values(config.pools).flatMap(({ backends }) => backends.flatMap(({ models }) => models ?? []))
@@ -46,10 +49,14 @@ export const startGateway = async (first: Config, io: Io, version: string): Prom
   const shut = async () => {
     await Promise.all([data.app.close(), fleet.stop()])
     await runtime.close()
+    // Last, so that a probe can see that it is draining.
+    await admin.close()
     await telemetry.close()
   }
   let dataUrl: string
+  let adminUrl: string
   try {
+    adminUrl = await listen(admin, config.admin, '--admin-port')
     dataUrl = await listen(data.app, config.listen, '--port')
     await fleet.start()
     nameModels()
@@ -59,6 +66,7 @@ export const startGateway = async (first: Config, io: Io, version: string): Prom
   }
   return {
     dataUrl,
+    adminUrl,
     telemetry,
     configure (next) {
       fleet.configure(next)
