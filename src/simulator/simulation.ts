@@ -3,6 +3,7 @@ import { Clients } from './clients.js'
 import { EngineModel, type EngineProfile } from './engine/index.js'
 import { EventHeap } from './heap.js'
 import { Outbox } from './outbox.js'
+import { hasRoom } from './room.js'
 import type { SimulatedRequest } from './simulated-request.js'
 import { profileOf, serviceClasses, type RunSpec } from './spec.js'
 import { Tally, type RunResult } from './tally.js'
@@ -43,6 +44,8 @@ interface Server {
   readonly id: string
   readonly profile: EngineProfile
   readonly nominalSpeed: number
+  /** Relative to the preset, incidents included. */
+  speed: number
   engine: EngineModel<SimulatedRequest>
   up: boolean
   readonly outbox: Outbox
@@ -85,7 +88,7 @@ class Simulation {
     this.backendIndex = new Map(backends.map((backend, i) => [backend.id, i]))
     this.servers = spec.backends.map((backend, i) => {
       const profile = withBlocks(profileOf(backend), blockTokens)
-      return { id: `b${i}`, profile, nominalSpeed: backend.speed, engine: newEngine(profile, backend.speed), up: true, outbox: new Outbox(), stepAtMs: Infinity }
+      return { id: `b${i}`, profile, nominalSpeed: backend.speed, speed: backend.speed, engine: newEngine(profile, backend.speed), up: true, outbox: new Outbox(), stepAtMs: Infinity }
     })
     const make = hooks.createScheduler ?? createScheduler
     this.schedulers = Array.from({ length: spec.gateways }, (_, g) => make({ policy: spec.policy, fleet, admission: spec.admission }, createRandom(`${spec.seed}/scheduler/${g}`), 0))
@@ -180,6 +183,7 @@ class Simulation {
       this.heap.push(this.nowMs + this.spec.networkMs, SUBMIT, request.index)
     } else {
       request.endedAtMs = this.nowMs
+      request.refusedWithRoom = hasRoom(this.servers, request, this.nowMs, this.spec.networkMs)
       this.settle(request, decision.type === 'reject' ? 'rejected' : 'expired')
     }
   }
@@ -310,11 +314,11 @@ class Simulation {
     const incident = this.spec.incidents[index]!
     const server = this.servers[incident.backend]!
     if (incident.kind === 'slow') {
-      server.engine.setSpeed(server.nominalSpeed * incident.speed)
+      this.setSpeed(server, server.nominalSpeed * incident.speed)
       return
     }
     server.up = false
-    server.engine = newEngine(server.profile, server.nominalSpeed)
+    server.engine = newEngine(server.profile, server.speed)
     server.stepAtMs = Infinity
     server.outbox.clear()
     this.heap.push(this.nowMs + this.spec.detectMs, NOTICE_DOWN, incident.backend)
@@ -326,10 +330,15 @@ class Simulation {
     }
   }
 
+  private setSpeed(server: Server, speed: number): void {
+    server.speed = speed
+    server.engine.setSpeed(speed)
+  }
+
   private incidentTo(index: number): void {
     const incident = this.spec.incidents[index]!
     const server = this.servers[incident.backend]!
-    if (incident.kind === 'slow') server.engine.setSpeed(server.nominalSpeed)
+    if (incident.kind === 'slow') this.setSpeed(server, server.nominalSpeed)
     else {
       server.up = true
       this.heap.push(this.nowMs + this.spec.detectMs, NOTICE_UP, incident.backend)
