@@ -25,7 +25,8 @@ t.test('R2, 19: gauges return to zero', { timeout: 120_000 }, async t => {
   const faults: readonly Script[] = [
     (_seen, response) => { response.destroy() },
     (_seen, response) => { response.writeHead(500).end('x') },
-    (_seen, response) => { response.writeHead(503).end('x') },
+    // Rarely: each makes the gateway give the backend less for seconds.
+    (_seen, response) => { response.writeHead(random.next() < 0.05 ? 503 : 502).end('x') },
     (_seen, response) => { response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":{"message":"no"}}') },
     (_seen, response) => { response.writeHead(200, STREAM_HEAD).end(event({ error: { message: 'x', code: 500 } })) },
     (_seen, response) => { response.writeHead(200, STREAM_HEAD).end(EVENTS[0]! + EVENTS[1]!) },

@@ -2,6 +2,7 @@
 import OpenAI from 'openai'
 import t, { type Test } from 'tap'
 import { CHAT, send } from '../helpers/client.js'
+import { poolOptions } from '../../src/relay/upstream.js'
 import { IDLE, startGateway } from '../helpers/gateway.js'
 import { chatEvents, goodChat, scriptedUpstream, STREAM_HEAD, type Script } from '../helpers/upstream.js'
 
@@ -143,4 +144,17 @@ t.test('a client that leaves a passed-through request is gone for the backend to
   t.ok(seenMs - leftMs < 100, `after ${(seenMs - leftMs).toFixed(1)} ms`)
   t.match(await gateway.nextRecord(), { route: 'passthrough', outcome: 'cancelled', status: 499 })
   t.notMatch(upstream.seen[0]!.headers, { 'x-sluice-ticket': /./ })
+})
+
+t.test('what the upstream client is told, so that no default of a new version changes it', async t => {
+  t.match(poolOptions(5000, undefined), {
+    connections: null, pipelining: 1, allowH2: false, keepAliveTimeout: 4000, keepAliveMaxTimeout: 4000, headersTimeout: 0, bodyTimeout: 0,
+    connect: { timeout: 5000, rejectUnauthorized: true, noDelay: true },
+  })
+  const { gateway, upstream } = await setUp(t, () => {})
+  const calls = Array.from({ length: 200 }, () => send(`${gateway.url}/v1/chat/completions`, CHAT({ stream: true })))
+  while (upstream.seen.length < 200) await new Promise(resolve => setTimeout(resolve, 10))
+  t.equal(upstream.open, 200, 'no hidden cap on connections')
+  for (const call of calls) call.leave()
+  while (gateway.runtime.gauges.requests > 0) await new Promise(resolve => setTimeout(resolve, 10))
 })

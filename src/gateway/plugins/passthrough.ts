@@ -15,16 +15,11 @@ export const passthrough: FastifyPluginAsync<DataPlaneOptions> = async (app, { c
   const credentialsPassed = config.auth === 'passthrough'
   let turn = 0
 
-  // The same account as for scheduled requests: one record each, at its end.
-  app.addHook('onResponse', (request, reply, done) => {
-    if (request.passthrough !== undefined) {
-      const { backend } = request.passthrough
-      const status = reply.raw.writableFinished ? reply.statusCode : 499
-      const ending = status === 499 ? 'cancelled' : status < 400 ? 'completed' : status < 500 ? 'rejected' : 'failed'
-      telemetry.finished(unscheduledRecord(request, clock, { route: 'passthrough', status, ending, pool: backend.pool, backend: backend.id }))
-    }
-    done()
-  })
+  // The same account as for scheduled requests: one record each, at its end. The framework's own hook stays silent when a client leaves early.
+  const finished = (request: FastifyRequest, { pool, id }: FleetBackend, status: number): void => {
+    const ending = status === 499 ? 'cancelled' : status < 400 ? 'completed' : status < 500 ? 'rejected' : 'failed'
+    telemetry.finished(unscheduledRecord(request, clock, { route: 'passthrough', status, ending, pool, backend: id }))
+  }
 
   const pick = (): FleetBackend => {
     if (runtime.draining) throw new GatewayError('draining')
@@ -51,6 +46,7 @@ export const passthrough: FastifyPluginAsync<DataPlaneOptions> = async (app, { c
       reply.raw.once('close', () => {
         client.discard(ticket)
         if (!reply.raw.writableFinished) gone.abort()
+        finished(request as FastifyRequest, backend, reply.raw.writableFinished ? reply.statusCode : 499)
       })
       const bytes = request.body
       if (Buffer.isBuffer(bytes)) (request as { body: unknown }).body = bytes.length === 0 ? undefined : Readable.from([bytes])
