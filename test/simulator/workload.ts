@@ -117,6 +117,14 @@ t.test('a trace is stretched to the rate, goes round, and does not find its own 
   t.equal(second.size, 400)
 })
 
+t.test('a request log brings its own classes and targets', async t => {
+  const record = (name: string, at: number, targets: object) => JSON.stringify({ class: name, targets, timeline: { receivedAtMs: at, promptTokens: 50, outputTokens: 9 } })
+  const workload = traceWorkload('mine', 'log', parseTrace('log', [record('ide', 5, { ttftMs: 200 }), record('night', 9, {}), record('ide', 12, { ttftMs: 300 })].join('\n')))
+  t.match(workload.classes, [{ service: { name: 'ide', targets: { ttftMs: 200 } } }, { service: { name: 'night', targets: {} } }])
+  const source = openWorkload(workload, 10, 4)
+  t.same(new Set(Array.from({ length: 30 }, () => source.next().classIndex)), new Set([0, 1]))
+})
+
 t.test('the same seed gives the same requests at every rate; another seed gives others', async t => {
   for (const workload of Object.values(WORKLOADS)) {
     if (workload.kind !== 'synthetic') continue

@@ -21,7 +21,7 @@ export function parseAzureTrace(text: string): TraceRow[] {
     const outputTokens = Number(generated)
     if (Number.isNaN(atMs) || !(promptTokens >= 0) || !(outputTokens >= 0)) throw new Error(`line ${i + 1}: expected a time and two token counts, found "${line.slice(0, 80)}"`)
     if (Number.isNaN(start)) start = atMs
-    rows.push({ arrivalMs: Math.max(0, atMs - start), promptTokens, outputTokens, prefixBlocks: [], className: undefined, sessionKey: undefined })
+    rows.push({ arrivalMs: Math.max(0, atMs - start), promptTokens, outputTokens, prefixBlocks: [], className: undefined, targets: undefined, sessionKey: undefined })
   }
   return rows
 }

@@ -19,7 +19,7 @@ export function parseMooncakeTrace(text: string): TraceRow[] {
     const line = lines[i]!.trim()
     if (line === '') continue
     const row = parseLine(line, i + 1)
-    rows.push({ arrivalMs: row.timestamp, promptTokens: row.input_length, outputTokens: row.output_length, prefixBlocks: row.hash_ids, className: undefined, sessionKey: row.hash_ids.length > 1 ? `c${row.hash_ids[1]}` : undefined })
+    rows.push({ arrivalMs: row.timestamp, promptTokens: row.input_length, outputTokens: row.output_length, prefixBlocks: row.hash_ids, className: undefined, targets: undefined, sessionKey: row.hash_ids.length > 1 ? `c${row.hash_ids[1]}` : undefined })
   }
   const random = createRandom(SPREAD_SEED)
   for (let from = 0; from < rows.length;) {

@@ -1,3 +1,4 @@
+import type { SloTargets } from '../../core/index.js'
 import type { TraceRow } from './trace.js'
 
 /**
@@ -20,7 +21,7 @@ export function parseRequestLog(text: string): TraceRow[] {
     if (typeof arrivalMs !== 'number') throw new Error(`line ${i + 1}: expected a request record with timeline.receivedAtMs`)
     const promptTokens = record.timeline?.promptTokens ?? record.estimatedPromptTokens ?? record.explanation?.promptTokens
     if (typeof promptTokens !== 'number') continue
-    rows.push({ arrivalMs, promptTokens: Math.max(1, Math.round(promptTokens)), outputTokens: Math.max(1, record.timeline?.outputTokens ?? 1), prefixBlocks: [], className: record.class, sessionKey: undefined })
+    rows.push({ arrivalMs, promptTokens: Math.max(1, Math.round(promptTokens)), outputTokens: Math.max(1, record.timeline?.outputTokens ?? 1), prefixBlocks: [], className: record.class, targets: record.targets, sessionKey: undefined })
   }
   rows.sort((a, b) => a.arrivalMs - b.arrivalMs)
   const start = rows[0]?.arrivalMs ?? 0
@@ -30,6 +31,7 @@ export function parseRequestLog(text: string): TraceRow[] {
 /** The members of a RequestRecord that matter here; anything may be missing in a log that was cut or filtered. */
 interface LogLine {
   readonly class?: string
+  readonly targets?: SloTargets
   readonly estimatedPromptTokens?: number | null
   readonly explanation?: { readonly promptTokens?: number } | null
   readonly timeline?: { readonly receivedAtMs?: number, readonly promptTokens?: number | null, readonly outputTokens?: number | null }

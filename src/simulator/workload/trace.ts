@@ -1,4 +1,4 @@
-import type { Ms, Tokens } from '../../core/index.js'
+import type { Ms, SloTargets, Tokens } from '../../core/index.js'
 import { parseAzureTrace } from './azure.js'
 import { MOONCAKE_BLOCK_TOKENS, parseMooncakeTrace } from './mooncake.js'
 import { parseRequestLog } from './requestlog.js'
@@ -12,6 +12,8 @@ export interface TraceRow {
   readonly prefixBlocks: readonly number[]
   /** Undefined where the trace has no classes. */
   readonly className: string | undefined
+  /** Undefined where the trace has none. */
+  readonly targets: SloTargets | undefined
   readonly sessionKey: string | undefined
 }
 

@@ -1,6 +1,6 @@
 import { createRandom, type Ms, type ServiceClass, type Tokens } from '../../core/index.js'
 import type { ArrivalProcess } from './arrivals.js'
-import { CLASSES, type WorkloadClass } from './classes.js'
+import { CLASSES, serviceClass, type WorkloadClass } from './classes.js'
 import { MultiTurnSource, type MultiTurnShape } from './multi-turn.js'
 import { SyntheticSource } from './synthetic.js'
 import type { Trace } from './trace.js'
@@ -64,9 +64,15 @@ export const WORKLOADS: Readonly<Record<string, Workload>> = {
   },
 }
 
-/** The class that a trace without classes gets, by its format. */
-export const traceWorkload = (name: string, format: string, trace: Trace): Workload => ({
-  kind: 'trace', name, trace,
-  classes: format === 'log' ? Object.values(CLASSES) : [format === 'mooncake' ? CLASSES.summarise : CLASSES.chat],
-  maxPromptTokens: 16_000,
-})
+/** Prompts longer than this are cut: with the usual memory and targets, longer ones measure only themselves. */
+const MAX_PROMPT_TOKENS = 16_000
+
+/** A trace as a workload. Its own classes with the targets of their first request, or one class that suits the format. */
+export function traceWorkload(name: string, format: string, trace: Trace): Workload {
+  const services = new Map<string, ServiceClass>()
+  for (const { className, targets } of trace.rows) {
+    if (className !== undefined && !services.has(className)) services.set(className, serviceClass(className, targets ?? {}))
+  }
+  const usual = format === 'mooncake' ? CLASSES.summarise.service : CLASSES.chat.service
+  return { kind: 'trace', name, trace, classes: (services.size > 0 ? [...services.values()] : [usual]).map(service => ({ service })), maxPromptTokens: MAX_PROMPT_TOKENS }
+}
