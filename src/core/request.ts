@@ -6,6 +6,11 @@ import type { BackendId, Ms, RequestSpec, ServiceClass, Tokens } from './types.j
 
 export type HeldBy = NonNullable<Explanation['heldBy']>
 
+/** Quantile of output lengths for which a deadline leaves room, */
+const LONG = 0.9
+/** and the share of the deadline that is left for waiting in any case. */
+const MIN_WAIT_SHARE = 0.1
+
 /** A request from its arrival to its end, as the scheduler keeps it. Either queued (`lane`) or dispatched (`lease`), never both. */
 export class TrackedRequest {
   readonly spec: RequestSpec
@@ -42,13 +47,13 @@ export class TrackedRequest {
   predictedTtftMs: Ms | undefined
   predictedTtftErrorMs: Ms = 0
 
-  constructor(spec: RequestSpec, serviceClass: ServiceClass, sequence: number, promptTokens: Tokens, lengths: OutputLengthHistogram, nowMs: Ms) {
+  constructor(spec: RequestSpec, serviceClass: ServiceClass, sequence: number, promptTokens: Tokens, lengths: OutputLengthHistogram, tokenMs: Ms, nowMs: Ms) {
     this.spec = spec
     this.class = serviceClass
     this.sequence = sequence
     this.promptTokens = promptTokens
     this.lengths = lengths
-    this.dueAtMs = dueAtMs(spec, serviceClass)
+    this.dueAtMs = dueAtMs(spec, serviceClass, lengths, tokenMs)
     this.tpotMs = spec.streamed ? spec.targets.tpotMs ?? Infinity : Infinity
     this.interactive = spec.streamed && (spec.targets.ttftMs !== undefined || spec.targets.tpotMs !== undefined)
     this.key = this.dueAtMs
@@ -59,9 +64,15 @@ export class TrackedRequest {
   }
 }
 
-/** Of the first token where there is a target, else of the whole answer, else of the wait. */
-function dueAtMs(spec: RequestSpec, serviceClass: ServiceClass): Ms {
+/**
+ * Of the first token where there is a target, else of the whole answer less the time that a long one takes, else of the wait.
+ * `tokenMs`: time per token that the class sees.
+ */
+function dueAtMs(spec: RequestSpec, serviceClass: ServiceClass, lengths: OutputLengthHistogram, tokenMs: Ms): Ms {
   const { ttftMs, deadlineMs } = spec.targets
-  const budget = spec.streamed ? ttftMs ?? deadlineMs : deadlineMs ?? ttftMs
-  return spec.receivedAtMs + (budget ?? serviceClass.maxQueueMs)
+  if (spec.streamed && ttftMs !== undefined) return spec.receivedAtMs + ttftMs
+  if (deadlineMs === undefined) return spec.receivedAtMs + (ttftMs ?? serviceClass.maxQueueMs)
+  if (spec.kind !== 'generation') return spec.receivedAtMs + deadlineMs
+  const answerMs = lengths.remaining(0, LONG, spec.maxOutputTokens) * tokenMs
+  return spec.receivedAtMs + Math.max(MIN_WAIT_SHARE * deadlineMs, deadlineMs - answerMs)
 }

@@ -96,7 +96,7 @@ class SloScheduler implements Scheduler {
       throw new Error(`scheduler: a request with id "${spec.id}" has arrived already and has not ended; give every request its own id`)
     }
     const serviceClass = this.#fleet.class(spec.class)
-    const request = new TrackedRequest(spec, serviceClass, this.#sequence++, this.#knowledge.promptTokens(spec), this.#knowledge.lengths(spec.class), this.#nowMs)
+    const request = new TrackedRequest(spec, serviceClass, this.#sequence++, this.#knowledge.promptTokens(spec), this.#knowledge.lengths(spec.class), this.#knowledge.tokenMs(spec.class), this.#nowMs)
     const lane = this.#fleet.lane(serviceClass, spec.model)
     if (!servable(request, lane)) {
       this.#refuse('reject', request, lane.tiers.length > 0 || this.#fleet.backends.size === 0 ? 'no_healthy_backend' : 'model_not_found')
@@ -203,6 +203,7 @@ class SloScheduler implements Scheduler {
   #configure(spec: FleetSpec): void {
     const waiting = this.#fleet.lanes.flatMap((lane) => [...lane.drain()])
     this.#fleet.configure(spec)
+    this.#knowledge.keepOnly(new Set(this.#fleet.classes.keys()))
     for (const request of waiting) this.#fleet.lane(request.class, request.spec.model, request.prospect).push(request)
     this.#expireUnservable()
   }
@@ -284,8 +285,7 @@ class SloScheduler implements Scheduler {
     const treatment = this.#admission.treat(request, this.#nowMs)
     if (treatment === 'probe') {
       request.probe = true
-      if (request.prospect === 'good') return true
-      this.#putBack(request, lane, 'good')
+      this.#putBack(request, lane, 'probe')
     } else if (treatment === 'best_effort') this.#putBack(request, lane, 'none')
     else this.#leave(request, 'deadline_infeasible', request.queuedAtMs === this.#nowMs ? 'reject' : 'expire')
     return false

@@ -7,8 +7,11 @@ import { Heap } from './heap.js'
 const byKey = (a: TrackedRequest, b: TrackedRequest): boolean =>
   a.key < b.key || (a.key === b.key && a.sequence < b.sequence)
 
-/** What is expected of requests that wait: to make their targets, maybe to make them, or not to. */
-export type Prospect = 'good' | 'doubtful' | 'none'
+/**
+ * What is expected of requests that wait: to make their targets, maybe to make them, or not to; a `probe` is not expected to
+ * either, and goes as if it were.
+ */
+export type Prospect = 'good' | 'probe' | 'doubtful' | 'none'
 
 /** Backends that a lane's requests may go to. */
 export interface Reachable {

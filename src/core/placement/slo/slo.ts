@@ -17,6 +17,9 @@ const WARM_TTFT_SHARE = 0.8
 const BORROWING_COST = 0.25
 /** What a backend in a pool for the other kind of work costs more. */
 const FOREIGN_ROLE_COST = 0.1
+/** Work that has time leaves this share of the tolerated loss, and of the pace, to work that has not; all of it while more than half of its time is left. */
+const PATIENT_LOSS = 0.9
+const PATIENT_PACE = 0.4
 /** KV cache in use from which an engine is about to preempt. */
 const KV_FULL = 0.97
 
@@ -73,6 +76,7 @@ class SloPlacement implements Placement {
     let warmCost = Infinity
     let heldBy: HeldBy = 'prefill_in_flight'
     const leftMs = Math.max(1, request.dueAtMs - nowMs)
+    const patience = request.interactive ? 0 : Math.max(0, 2 * leftMs / (request.dueAtMs - request.spec.receivedAtMs) - 1)
     const cacheable = request.spec.prefixHashes.length > 0
     for (const backend of open) {
       const uncached = cacheable ? backend.uncachedTokens(request) : request.promptTokens
@@ -93,11 +97,11 @@ class SloPlacement implements Placement {
           continue
         }
         loss = this.#loss(backend, workMs, backlogMs)
-        if (loss > tuning.maxLoss) {
+        if (loss > tuning.maxLoss * (1 - PATIENT_LOSS * patience)) {
           heldBy = 'slack_guard'
           continue
         }
-        if (!keepsPace(backend, request, step, tuning.pace, nowMs)) {
+        if (!keepsPace(backend, request, step, tuning.pace * (1 - PATIENT_PACE * patience), nowMs)) {
           heldBy = 'tpot'
           continue
         }
