@@ -160,7 +160,7 @@ export class Runtime implements RunListener {
       // Left the fleet between the decision and now.
       return this.onAttemptEnded(run, GONE)
     }
-    run.gaps = this.#telemetry.intervals(run.job.spec.class, backend.pool)
+    run.gaps = this.#telemetry.intervals(run.job.spec.class, backend.pool, backend.id)
     const link = this.#link(backend)
     link.run(lease, () => this.#start(run, lease, link))
   }
@@ -194,6 +194,8 @@ export class Runtime implements RunListener {
     const { lease } = run
     if (lease === undefined) return
     this.#fleet.attemptProgressed(lease.backend, lease.dispatchedAtMs)
+    const { firstTokenAtMs, receivedAtMs } = run.timeline
+    if (firstTokenAtMs !== undefined) this.#telemetry.firstToken(lease.backend, run.job.spec.class, firstTokenAtMs - lease.dispatchedAtMs, firstTokenAtMs - receivedAtMs, run.explanation)
     this.#feed({ type: 'first_token', id: run.timeline.id })
   }
 

@@ -33,7 +33,7 @@ export interface Job {
   readonly traceparent: string | undefined
 }
 
-export type RuntimeTelemetry = Pick<Telemetry, 'offered' | 'admission' | 'intervals' | 'attempt' | 'finished' | 'refused' | 'log'>
+export type RuntimeTelemetry = Pick<Telemetry, 'offered' | 'admission' | 'intervals' | 'firstToken' | 'attempt' | 'finished' | 'refused' | 'log'>
 
 export interface RuntimeOptions {
   readonly config: Config

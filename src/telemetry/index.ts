@@ -1,6 +1,7 @@
 export * from './types.js'
 export * from './record.js'
 export * from './metrics-table.js'
+export type { Pace } from './pace.js'
 export { RECENT_CAPACITY, RecentRequests } from './recent.js'
 export { requestLine } from './request-line.js'
 export { createTelemetry } from './telemetry.js'

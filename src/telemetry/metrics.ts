@@ -1,8 +1,9 @@
 import { collectDefaultMetrics, Registry, type Metric } from 'prom-client'
-import { tpotMs, ttftMs, e2eMs, queueMs, Histogram, type AttemptVerdict, type BackendId, type ClassName, type PoolName } from '../core/index.js'
+import { tpotMs, ttftMs, e2eMs, queueMs, Histogram, type AttemptVerdict, type BackendId, type ClassName, type Explanation, type Ms, type PoolName } from '../core/index.js'
 import { CounterFamily, GaugeFamily, HistogramFamily, type Cell, type HistogramCell } from './family.js'
 import type { LabelNames } from './labels.js'
 import { METRICS, type MetricDefinition, type MetricName } from './metrics-table.js'
+import { Paces, type Pace } from './pace.js'
 import type { RequestRecord } from './record.js'
 import type { AdmissionVerdict, IntervalRecorder } from './types.js'
 
@@ -28,6 +29,7 @@ export class Metrics {
   readonly #requestCells = new Map<string, RequestCells>()
   readonly #intervals = new Map<ClassName, Histogram>()
   readonly #recorders = new Map<string, IntervalRecorder>()
+  readonly #paces = new Paces()
 
   constructor(labels: LabelNames) {
     this.#labels = labels
@@ -57,16 +59,24 @@ export class Metrics {
     this.counter('sluice_backend_attempts_total').child(backend, result).add(1)
   }
 
-  intervals(className: ClassName, pool: PoolName): IntervalRecorder {
+  intervals(className: ClassName, pool: PoolName, backend: BackendId): IntervalRecorder {
     const c = this.#labels.className(className), p = this.#labels.pool(pool)
-    const key = `${c}\0${p}`
+    const key = `${c}\0${p}\0${backend}`
     let recorder = this.#recorders.get(key)
     if (recorder === undefined) {
       const cell = this.histogram('sluice_inter_token_latency_seconds').child(c, p)
       let all = this.#intervals.get(c)
       if (all === undefined) this.#intervals.set(c, all = new Histogram())
       const distribution = all
-      recorder = { record: (gapMs) => { cell.record(gapMs); distribution.record(gapMs) } }
+      const pace = this.#paces.of(backend, c)
+      recorder = {
+        record: (gapMs) => {
+          cell.record(gapMs)
+          distribution.record(gapMs)
+          pace.gaps++
+          pace.gapMs += gapMs
+        },
+      }
       this.#recorders.set(key, recorder)
     }
     return recorder
@@ -74,6 +84,14 @@ export class Metrics {
 
   intervalsOf(className: ClassName): Histogram | undefined {
     return this.#intervals.get(className)
+  }
+
+  firstToken(backend: BackendId, className: ClassName, upstreamMs: Ms, ttftMs: Ms, explanation: Explanation | undefined): void {
+    this.#paces.firstToken(backend, this.#labels.className(className), upstreamMs, ttftMs, explanation)
+  }
+
+  paces(): readonly Pace[] {
+    return this.#paces.list()
   }
 
   finished(record: RequestRecord): void {

@@ -1,10 +1,11 @@
-import { GoodputLedger, type AttemptVerdict, type BackendId, type ClassName, type Histogram, type Ms, type PoolName, type RequestId, type TenantName, type Work } from '../core/index.js'
+import { GoodputLedger, type AttemptVerdict, type BackendId, type ClassName, type Explanation, type Histogram, type Ms, type PoolName, type RequestId, type TenantName, type Work } from '../core/index.js'
 import type { Config } from '../config/index.js'
 import { renderMetrics } from './exposition.js'
 import { collectGauges } from './gauges.js'
 import { LabelNames } from './labels.js'
 import { createLogger } from './logger.js'
 import { Metrics } from './metrics.js'
+import type { Pace } from './pace.js'
 import { RecentRequests } from './recent.js'
 import type { RequestRecord } from './record.js'
 import { requestLine } from './request-line.js'
@@ -29,6 +30,7 @@ class Observer implements Telemetry {
   readonly #now: () => Ms
   readonly #wallNow: () => Ms
   readonly #stdout: Sink | undefined
+  readonly #listeners = new Set<(record: RequestRecord) => void>()
   #config: Config
   #sources: GaugeSources | undefined
   #requestFile: LogFile | undefined
@@ -68,13 +70,25 @@ class Observer implements Telemetry {
   admission(className: ClassName, verdict: AdmissionVerdict, reason: string): void { this.#metrics.admission(className, verdict, reason) }
   attempt(backend: BackendId, result: AttemptVerdict): void { this.#metrics.attempt(backend, result) }
   attemptLost(className: ClassName, work: Work): void { this.ledger.attemptLost(className, work, this.#now()) }
-  intervals(className: ClassName, pool: PoolName): IntervalRecorder { return this.#metrics.intervals(className, pool) }
+  intervals(className: ClassName, pool: PoolName, backend: BackendId): IntervalRecorder { return this.#metrics.intervals(className, pool, backend) }
   intervalsOf(className: ClassName): Histogram | undefined { return this.#metrics.intervalsOf(className) }
+
+  firstToken(backend: BackendId, className: ClassName, upstreamMs: Ms, ttftMs: Ms, explanation: Explanation | undefined): void {
+    this.#metrics.firstToken(backend, className, upstreamMs, ttftMs, explanation)
+  }
+
+  paces(): readonly Pace[] { return this.#metrics.paces() }
+
+  onFinished(listener: (record: RequestRecord) => void): () => void {
+    this.#listeners.add(listener)
+    return () => { this.#listeners.delete(listener) }
+  }
 
   finished(record: RequestRecord): void {
     this.ledger.ended(record.class, record.timeline, record.targets, this.#now())
     this.#metrics.finished(record)
     this.recent.add(record)
+    for (const listener of this.#listeners) listener(record)
     if (this.#config.log.requests) this.log[record.outcome === 'failed' ? 'warn' : 'info'](requestLine(record), 'request')
     this.#requestFile?.sink.write(`${JSON.stringify(record)}\n`)
   }

@@ -1,7 +1,8 @@
 import type { Registry } from 'prom-client'
 import type { Logger } from 'pino'
-import type { AttemptVerdict, BackendId, BackendState, ClassName, EngineReport, GoodputLedger, Histogram, Ms, PoolName, RequestId, SchedulerState, TenantName, Work } from '../core/index.js'
+import type { AttemptVerdict, BackendId, BackendState, ClassName, EngineReport, Explanation, GoodputLedger, Histogram, Ms, PoolName, RequestId, SchedulerState, TenantName, Work } from '../core/index.js'
 import type { Config } from '../config/index.js'
+import type { Pace } from './pace.js'
 import type { RequestRecord } from './record.js'
 import type { RecentRequests } from './recent.js'
 
@@ -55,9 +56,15 @@ export interface Telemetry {
   /** A verdict of admission. `reason`: a refusal's code, what holds a queued request, or '' for a dispatch. */
   admission(className: ClassName, verdict: AdmissionVerdict, reason: string): void
   /** Handle for a stream's gaps between token events; take it once per attempt. */
-  intervals(className: ClassName, pool: PoolName): IntervalRecorder
+  intervals(className: ClassName, pool: PoolName, backend: BackendId): IntervalRecorder
   /** Distribution of the class's gaps between token events since the start; undefined = none yet. */
   intervalsOf(className: ClassName): Histogram | undefined
+  /** The first token of a stream came, `upstreamMs` after its dispatch and `ttftMs` after t0. */
+  firstToken(backend: BackendId, className: ClassName, upstreamMs: Ms, ttftMs: Ms, explanation: Explanation | undefined): void
+  /** What running streams show of each backend's speed, by class. */
+  paces(): readonly Pace[]
+  /** Called with every finished request, after it was counted; until the returned function is called. */
+  onFinished(listener: (record: RequestRecord) => void): () => void
   /** How an attempt on a backend ended. */
   attempt(backend: BackendId, result: AttemptVerdict): void
   /** An attempt was given up although its request goes on elsewhere: its work is lost. */

@@ -45,7 +45,7 @@ function valueOf(text: string, start: string): string | undefined {
 t.test('a request that ends is counted, measured, logged and remembered once', async (t) => {
   const { telemetry, lines, pass } = telemetryOf()
   telemetry.offered('chats', 'chat', 'llama')
-  telemetry.intervals('chat', 'main').record(40)
+  telemetry.intervals('chat', 'main', 'a').record(40)
   pass(710)
   telemetry.finished(recordOf())
   const text = await telemetry.metricsText()
@@ -190,6 +190,26 @@ t.test('the registry holds exactly the table, and each of its metrics has a fami
   t.ok(json.some(({ name }) => name === 'sluice_build_info'), 'prom-client reads our families as its own')
 })
 
+t.test('what running streams show of a backend is summed by class, time in the queue left out', async (t) => {
+  const { telemetry } = telemetryOf()
+  const finished: string[] = []
+  const off = telemetry.onFinished(({ timeline }) => { finished.push(timeline.id) })
+  const gaps = telemetry.intervals('chat', 'main', 'a')
+  gaps.record(40)
+  gaps.record(20)
+  telemetry.intervals('chat', 'main', 'b').record(7)
+  telemetry.firstToken('a', 'chat', 100, 300, { policy: 'slo', verdict: 'feasible', uncachedTokens: 800, predictedTtftMs: 280 })
+  telemetry.firstToken('a', 'chat', 50, 50, undefined)
+  t.same(telemetry.paces(), [
+    { backend: 'a', class: 'chat', gaps: 2, gapMs: 60, firstTokens: 2, prefillMs: 150, prefillTokens: 800, measuredMs: 100, predictedMs: 80 },
+    { backend: 'b', class: 'chat', gaps: 1, gapMs: 7, firstTokens: 0, prefillMs: 0, prefillTokens: 0, measuredMs: 0, predictedMs: 0 },
+  ])
+  telemetry.finished(recordOf())
+  off()
+  telemetry.finished(recordOf())
+  t.equal(finished.length, 1)
+})
+
 t.test('a scrape at 64 backends and 20 classes is cheap', async (t) => {
   const pools = ['p0', 'p1', 'p2']
   const config = configFrom({
@@ -204,7 +224,7 @@ t.test('a scrape at 64 backends and 20 classes is cheap', async (t) => {
     for (const pool of pools) {
       telemetry.offered('default', className, 'llama')
       for (const outcome of ['met', 'missed_ttft', 'failed'] as const) telemetry.finished(recordOf({ class: className, route: 'default', outcome }, { pool }))
-      telemetry.intervals(className, pool).record(20)
+      telemetry.intervals(className, pool, 'backend-1').record(20)
     }
   }
   for (let i = 0; i < 5; i++) await telemetry.metricsText()
