@@ -150,7 +150,7 @@ async function sharingSection(scale: Scale, runnerFor: PublishedOptions['runnerF
   const study = await runStudy({ ...scale, workload, rawRate, policies: scale.policies.length > 2 ? ['slo', 'session-hash', 'cache-aware', 'round-robin', 'least-prefill-tokens'] : scale.policies, loads, objectives: [], perfect: false }, runnerFor(workload))
   return [
     '## multi-turn: conversations with shared prefixes',
-    `Load 1.0 = ${rawRate.toFixed(1)} requests/s, with the prefix cache at work under round robin. Attainment, and the share of prompt tokens found in the cache:`,
+    `Load 1.0 = ${rawRate.toFixed(1)} requests/s, every prompt computed whole. Attainment, and the share of prompt tokens found in the cache:`,
     table(['policy', ...loads.map(load)], study.policies.map(policy => [nameOf(policy), ...policy.loads.map(entry => `${share(entry.worst_attainment)} (${Math.floor((entry.prefix_hit_ratio ?? 0) * 100)} %)`)])),
   ].join('\n\n')
 }
