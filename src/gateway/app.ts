@@ -20,7 +20,7 @@ export interface DataPlane {
 /** The data plane. The list of plugins is the pipeline, in order. */
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { config } = options
-  const settings = new Settings(config)
+  const settings = new Settings(config, options.clock.now())
   const { cert, key, ca } = options.tls ?? {}
   const bodyTimeoutMs = config.timeouts.request_body
   const http = {
@@ -68,7 +68,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   // Bodies are read once, as bytes: what is forwarded is what came.
   app.register(body)
   // Generation and scored requests: classified, scheduled, relayed, metered.
-  app.register(generation, { ...options, settings })
+  app.register(generation, options)
   // The one answer that the gateway makes itself.
   app.register(models, options)
   // Everything on the allow-list, as it is.
@@ -76,5 +76,5 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   // Last, what nothing above knows: 404, or 405 where only the method is wrong.
   app.register(unknown, options)
 
-  return { app, configure: next => { settings.apply(next) } }
+  return { app, configure: next => { settings.apply(next, options.clock.now()) } }
 }

@@ -1,10 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { ANONYMOUS_TENANT, type AuthConfig } from '../config/index.js'
+import type { AuthConfig, KeyConfig } from '../config/index.js'
 import type { Tenant } from './context.js'
 import { GatewayError } from './errors.js'
 import { wildcard } from './classify.js'
-
-const ANONYMOUS: Tenant = { name: ANONYMOUS_TENANT, key: undefined }
+import { ANONYMOUS } from './limits/tenants.js'
 
 /** Longer ones are refused unread: hashing them would be work for nothing. */
 const MAX_KEY_CHARS = 1024
@@ -13,9 +12,9 @@ const MAX_KEY_CHARS = 1024
 export type Authenticator = (headers: NodeJS.Dict<string | string[]>) => Tenant
 
 /** `none`, `passthrough` and silence let everybody in; keys are compared by their full hash, each in constant time. */
-export function authenticator(auth: AuthConfig | undefined): Authenticator {
+export function authenticator(auth: AuthConfig | undefined, tenantOf: (key: KeyConfig) => Tenant): Authenticator {
   if (auth === undefined || typeof auth === 'string') return () => ANONYMOUS
-  const keys = auth.keys.map(key => ({ hash: Buffer.from(key.sha256, 'hex'), tenant: { name: key.name, key } }))
+  const keys = auth.keys.map(key => ({ hash: Buffer.from(key.sha256, 'hex'), tenant: tenantOf(key) }))
   return headers => {
     const given = presented(headers)
     if (given === undefined || given.length > MAX_KEY_CHARS) throw new GatewayError('invalid_api_key')

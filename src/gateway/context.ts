@@ -3,6 +3,8 @@ import type { Config, KeyConfig } from '../config/index.js'
 import type { Fleet, FleetBackend } from '../fleet/index.js'
 import type { Runtime } from '../runtime/index.js'
 import type { Telemetry } from '../telemetry/index.js'
+import type { TenantLimits } from './limits/tenant-limits.js'
+import type { Current } from './settings.js'
 
 /** What the data plane is made of; made by whoever starts it. */
 export interface DataPlaneOptions {
@@ -24,6 +26,8 @@ export interface Tenant {
   readonly name: TenantName
   /** Absent: everything is allowed. */
   readonly key: KeyConfig | undefined
+  /** What it has used of its limits; absent: nothing is limited. */
+  readonly limits: TenantLimits | undefined
 }
 
 declare module 'fastify' {
@@ -33,6 +37,8 @@ declare module 'fastify' {
     wallTimeMs: Ms
     requestId: string
     tenant: Tenant
+    /** The settings that were in force when it came; they hold for it to its end, whatever is reloaded meanwhile. */
+    settings: Current
     /** Where a request of the allow-list goes; undefined for all others. */
     passthrough: { readonly backend: FleetBackend, readonly ticket: string } | undefined
   }

@@ -91,7 +91,7 @@ export class Run implements AttemptOwner {
       const queueMs = timeline.dispatchedAtMs - timeline.receivedAtMs
       out.push('x-sluice-queue-ms', queueMs.toFixed(1), 'server-timing', `queue;dur=${queueMs.toFixed(1)}`)
     }
-    out.push('x-sluice-attempts', String(timeline.attempts))
+    out.push('x-sluice-attempts', String(timeline.attempts), ...job.limitHeaders)
     return out
   }
 }

@@ -280,6 +280,7 @@ export class Runtime implements RunListener {
     this.#runs.delete(timeline.id)
     timeline.endedAtMs = this.#clock.now()
     timeline.ending = ending
+    run.job.onEnd?.(timeline)
     this.#telemetry.finished(requestRecord(run, outcomeOf(timeline, run.job.spec.targets), status, code, detail))
     if (this.#runs.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
   }

@@ -1,4 +1,4 @@
-import type { Clock, Ms, Random, RequestSpec } from '../core/index.js'
+import type { Clock, Ms, Random, RequestSpec, Timeline } from '../core/index.js'
 import type { Config } from '../config/index.js'
 import type { Fleet } from '../fleet/index.js'
 import type { ErrorShape, RequestFields } from '../protocol/index.js'
@@ -31,6 +31,10 @@ export interface Job {
   /** The body was complete; what came before was the client's time. */
   readonly bodyReadAtMs: Ms
   readonly traceparent: string | undefined
+  /** Headers about the tenant's limits for the answer, names and values in turn. */
+  readonly limitHeaders: readonly string[]
+  /** Told once, when the request has its ending. */
+  readonly onEnd: ((timeline: Timeline) => void) | undefined
 }
 
 export type RuntimeTelemetry = Pick<Telemetry, 'offered' | 'admission' | 'intervals' | 'firstToken' | 'attempt' | 'finished' | 'refused' | 'log'>

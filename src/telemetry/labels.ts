@@ -1,4 +1,4 @@
-import type { Config } from '../config/index.js'
+import { ANONYMOUS_TENANT, type Config } from '../config/index.js'
 
 /** Stands for every name that is not configured. */
 export const OTHER = 'other'
@@ -13,13 +13,15 @@ export class LabelNames {
   #routes: ReadonlySet<string> = new Set()
   #classes: ReadonlySet<string> = new Set()
   #pools: ReadonlySet<string> = new Set()
+  #tenants: ReadonlySet<string> = new Set()
   #configuredModels: ReadonlySet<string> = new Set()
   /** Only ever grows: names that come and go must not be a way to make ever more series. */
   readonly #listedModels = new Set<string>()
 
-  configure(config: Pick<Config, 'routes' | 'classes' | 'pools'>): void {
+  configure(config: Pick<Config, 'routes' | 'classes' | 'pools' | 'auth'>): void {
     this.#routes = new Set([...config.routes.map((route, index) => route.name ?? String(index + 1)), 'default'])
     this.#classes = new Set([...Object.keys(config.classes), 'default'])
+    this.#tenants = new Set([...typeof config.auth === 'object' ? config.auth.keys.map(({ name }) => name) : [], ANONYMOUS_TENANT])
     this.#pools = new Set([...Object.keys(config.pools), 'none'])
     this.#configuredModels = new Set(Object.values(config.pools).flatMap((pool) => pool.backends.flatMap((backend) => backend.models ?? [])))
   }
@@ -34,6 +36,7 @@ export class LabelNames {
 
   route(name: string): string { return this.#routes.has(name) ? name : OTHER }
   className(name: string): string { return this.#classes.has(name) ? name : OTHER }
+  tenant(name: string): string { return this.#tenants.has(name) ? name : OTHER }
   pool(name: string | undefined): string { return name === undefined ? 'none' : this.#pools.has(name) ? name : OTHER }
   model(name: string | undefined): string {
     return name !== undefined && (this.#configuredModels.has(name) || this.#listedModels.has(name)) ? name : OTHER

@@ -76,6 +76,18 @@ export const METRICS = [
     action: 'Above a few milliseconds the gateway is short of CPU: give it more, or run another replica.',
   },
   {
+    name: 'sluice_tenant_requests_total', group: 'request', type: 'counter', labels: ['tenant', 'outcome'],
+    help: 'Requests that have ended, by the API key that sent them and by outcome.',
+    meaning: '`tenant` is the name of a configured key, `anonymous` where none is needed, and `other` for requests without a valid one.',
+    action: 'A tenant with many `rejected` is at its limits or asks for what cannot be met; many `rejected` of `other` are wrong keys.',
+  },
+  {
+    name: 'sluice_tenant_tokens_total', group: 'request', type: 'counter', labels: ['tenant', 'direction'],
+    help: 'Tokens of requests that have ended, by the API key that sent them; `direction` is `prompt` or `output`.',
+    meaning: 'As engines counted them; output is counted by events where an engine says nothing.',
+    action: 'What to bill by, and what to set `tokens_per_minute` by.',
+  },
+  {
     name: 'sluice_prompt_tokens_total', group: 'request', type: 'counter', labels: WORK,
     help: 'Prompt tokens of requests that have ended, as their engines counted them.',
     meaning: 'Includes tokens that came out of a prefix cache.',

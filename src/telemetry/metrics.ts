@@ -98,6 +98,7 @@ export class Metrics {
     const { timeline, outcome, explanation } = record
     const cells = this.#cellsOf(record)
     cells.outcomes(outcome).add(1)
+    this.#tenant(record)
     measure(cells.ttft, ttftMs(timeline))
     measure(cells.tpot, tpotMs(timeline))
     measure(cells.queue, queueMs(timeline))
@@ -118,6 +119,13 @@ export class Metrics {
     if (!infeasible || outcome === 'rejected' || outcome === 'expired' || outcome === 'cancelled') return
     this.counter('sluice_rejections_probed_total').child(className).add(1)
     if (outcome === 'met') this.counter('sluice_rejections_would_have_met_total').child(className).add(1)
+  }
+
+  #tenant({ tenant, outcome, timeline }: RequestRecord): void {
+    const name = this.#labels.tenant(tenant)
+    this.counter('sluice_tenant_requests_total').child(name, outcome).add(1)
+    this.counter('sluice_tenant_tokens_total').child(name, 'prompt').add(timeline.promptTokens ?? 0)
+    this.counter('sluice_tenant_tokens_total').child(name, 'output').add(timeline.outputTokens ?? 0)
   }
 
   #predicted(target: 'ttft' | 'tpot', predicted: number | undefined, actual: number | undefined): void {

@@ -20,7 +20,8 @@ t.test('the table keeps the rules of Prometheus', (t) => {
     t.equal(name.endsWith('_total'), type === 'counter', `${name}: counters, and they alone, end in _total`)
     t.equal(buckets !== undefined, type === 'histogram', `${name}: buckets`)
     t.same(buckets, buckets?.toSorted((a, b) => a - b), `${name}: buckets rise`)
-    t.notOk(labels.includes('tenant'), `${name}: tenants are no labels`)
+    t.equal(labels.includes('tenant'), name.startsWith('sluice_tenant_'), `${name}: tenants multiply the series of no other metric`)
+    t.ok(!labels.includes('tenant') || labels.length === 2, `${name}: nor each other's`)
     t.notMatch(help, /[\n\\]/)
   }
   t.end()

@@ -8,33 +8,37 @@ import { ClientStream } from '../../relay/index.js'
 import type { Job } from '../../runtime/index.js'
 import { assertModelAllowed } from '../auth.js'
 import type { DataPlaneOptions } from '../context.js'
+import { admit, chargeOf, settle } from '../limits/admit.js'
 import { GatewayError } from '../errors.js'
-import type { Current, Settings } from '../settings.js'
 import { promise, type Promised } from '../slo.js'
 
-export interface GenerationOptions extends DataPlaneOptions {
-  readonly settings: Settings
-}
-
 const NO_BODY = Buffer.alloc(0)
+const NO_HEADERS: readonly string[] = []
 
 /** Everything that is scheduled: read, classify, promise, and over to the runtime, which answers. */
-export const generation: FastifyPluginAsync<GenerationOptions> = async (app, { runtime, settings, clock }) => {
+export const generation: FastifyPluginAsync<DataPlaneOptions> = async (app, { runtime, clock }) => {
   for (const path of SCHEDULED_PATHS) {
     const endpoint = endpointOf('POST', path)!
     app.post(path, (request, reply) => {
       const bodyReadAtMs = clock.now()
-      const job = jobOf(request, path, endpoint, settings.current, bodyReadAtMs)
+      const job = jobOf(request, path, endpoint, bodyReadAtMs)
+      // Last of all checks: what is refused for any other reason uses nothing of the tenant's limits.
+      const permit = admit(request.tenant, chargeOf(job.fields), clock)
       // From here on the answer is the runtime's: it writes to the socket, past the framework.
       reply.hijack()
-      runtime.submit({ ...job, client: new ClientStream(reply.raw) })
+      runtime.submit({
+        ...job,
+        client: new ClientStream(reply.raw),
+        limitHeaders: request.tenant.limits?.headers(clock.now()) ?? NO_HEADERS,
+        onEnd: permit === undefined ? undefined : timeline => { settle(permit, timeline, clock) },
+      })
     })
   }
 }
 
 /** All that is known of a request before it is scheduled; throws where it is not valid. */
-function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, current: Current, bodyReadAtMs: number): Omit<Job, 'client'> {
-  const { tenant, requestId, receivedAtMs, wallTimeMs } = request
+function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, bodyReadAtMs: number): Omit<Job, 'client' | 'limitHeaders' | 'onEnd'> {
+  const { tenant, settings: current, requestId, receivedAtMs, wallTimeMs } = request
   const { headers } = request.raw
   const read = readRequestFields(endpoint, (request.body as Buffer | undefined) ?? NO_BODY)
   if (!read.ok) throw invalid(read.problem)

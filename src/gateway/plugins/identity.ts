@@ -8,7 +8,7 @@ export interface IdentityOptions extends DataPlaneOptions {
   readonly settings: Settings
 }
 
-const NOBODY: Tenant = { name: '', key: undefined }
+const NOBODY: Tenant = { name: '', key: undefined, limits: undefined }
 
 /** When did it come, what is it called, whose is it. */
 export const identity = fp<IdentityOptions>(async (app, { clock, wallClock, newId, settings }) => {
@@ -16,6 +16,7 @@ export const identity = fp<IdentityOptions>(async (app, { clock, wallClock, newI
   app.decorateRequest('wallTimeMs', 0)
   app.decorateRequest('requestId', '')
   app.decorateRequest('tenant')
+  app.decorateRequest('settings')
   app.decorateRequest('passthrough')
   app.addHook('onRequest', (request, reply, done) => {
     const { headers } = request.raw
@@ -23,10 +24,11 @@ export const identity = fp<IdentityOptions>(async (app, { clock, wallClock, newI
     request.wallTimeMs = wallClock()
     request.requestId = validRequestId(headers['x-request-id']) ?? newId()
     request.tenant = NOBODY
+    request.settings = settings.current
     void reply.header('x-request-id', request.requestId)
     if (!isValidHost(headers.host)) return done(new GatewayError('invalid_request', 'The Host header must be a host name or address, with or without a port.'))
     try {
-      request.tenant = settings.current.authenticate(headers)
+      request.tenant = request.settings.authenticate(headers)
     } catch (error) {
       return done(error as GatewayError)
     }

@@ -2,17 +2,20 @@ import { Readable } from 'node:stream'
 import httpProxy from '@fastify/http-proxy'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { FleetBackend } from '../../fleet/index.js'
-import { headersToBackend, headersToClient } from '../../protocol/index.js'
+import { endpointOf, headersToBackend, headersToClient, readRequestFields } from '../../protocol/index.js'
 import { PassthroughClient, TICKET_HEADER } from '../../relay/index.js'
-import type { DataPlaneOptions } from '../context.js'
+import { assertModelAllowed } from '../auth.js'
+import type { DataPlaneOptions, Tenant } from '../context.js'
 import { GatewayError } from '../errors.js'
+import { admit, NO_TOKENS } from '../limits/admit.js'
 import { unscheduledRecord } from '../record.js'
+
+const ANY_JSON = endpointOf('POST', '/v1/embeddings')!
 
 /** Paths of the allow-list go to a healthy backend, bytes as they are, by the proxy plugin. */
 export const passthrough: FastifyPluginAsync<DataPlaneOptions> = async (app, { config, fleet, runtime, telemetry, clock }) => {
   if (config.passthrough.paths.length === 0) return
   const client = new PassthroughClient()
-  const credentialsPassed = config.auth === 'passthrough'
   let turn = 0
 
   // The same account as for scheduled requests: one record each, at its end. The framework's own hook stays silent when a client leaves early.
@@ -39,12 +42,18 @@ export const passthrough: FastifyPluginAsync<DataPlaneOptions> = async (app, { c
     proxyPayloads: false,
     undici: client as never,
     preHandler: (request, reply, done) => {
+      const { tenant } = request as FastifyRequest
+      checkModel(tenant, request.body)
       const backend = pick()
+      const permit = admit(tenant, NO_TOKENS, clock)
+      const state = tenant.limits?.headers(clock.now()) ?? []
+      for (let i = 0; i < state.length; i += 2) void reply.header(state[i]!, state[i + 1]!)
       const gone = new AbortController()
       const ticket = client.register({ upstream: runtime.upstreamOf(backend), signal: gone.signal })
       request.passthrough = { backend, ticket }
       reply.raw.once('close', () => {
         client.discard(ticket)
+        permit?.settle({ promptTokens: 0, outputTokens: undefined }, clock.now())
         if (!reply.raw.writableFinished) gone.abort()
         finished(request as FastifyRequest, backend, reply.raw.writableFinished ? reply.statusCode : 499)
       })
@@ -58,7 +67,8 @@ export const passthrough: FastifyPluginAsync<DataPlaneOptions> = async (app, { c
         return backend.origin + backend.basePath
       },
       rewriteRequestHeaders: (request, headers) => {
-        const { backend, ticket } = (request as FastifyRequest).passthrough!
+        const { passthrough, settings: { credentialsPassed } } = request as FastifyRequest
+        const { backend, ticket } = passthrough!
         const length = headers['content-length']
         return {
           ...headersToBackend(request.headers, credentialsPassed),
@@ -76,6 +86,14 @@ export const passthrough: FastifyPluginAsync<DataPlaneOptions> = async (app, { c
       onError: (reply, { error }) => { void reply.send(upstreamError(error)) },
     },
   })
+}
+
+/** Bodies of the allow-list are nobody's business, unless the tenant may use certain models only. */
+function checkModel(tenant: Tenant, body: unknown): void {
+  if (tenant.key?.models === undefined || !Buffer.isBuffer(body) || body.length === 0) return
+  const read = readRequestFields(ANY_JSON, body)
+  if (!read.ok) throw new GatewayError('invalid_request', read.problem.message, { param: read.problem.param })
+  assertModelAllowed(tenant, read.fields.model)
 }
 
 /** The plugin's own mapping makes a reset a 500. */
