@@ -42,6 +42,8 @@ export class ClientStream {
 
   constructor(raw: ServerResponse) {
     this.#raw = raw
+    // Gone while its body was read: no 'close' will come any more.
+    this.#ended = raw.destroyed
     // Not the framework's request signal: on a POST that one fires when the body has been read.
     raw.once('close', () => {
       raw.socket?.removeListener('drain', this.#drained)
