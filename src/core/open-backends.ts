@@ -16,24 +16,26 @@ export class OpenBackends {
   /** The earliest time at which a pause of an engine that refused ends; Infinity = none pauses. */
   resumesAtMs: Ms = Infinity
 
-  find(request: TrackedRequest, lane: Lane, reach: Reach, nowMs: Ms): readonly Backend[] {
+  /** `only`: the one backend to look at; undefined = all. */
+  find(request: TrackedRequest, lane: Lane, reach: Reach, only: Backend | undefined, nowMs: Ms): readonly Backend[] {
     this.found.length = 0
     this.heldBy = 'no_backend'
     this.resumesAtMs = Infinity
     if (reach === 'home') {
-      this.#add(request, lane.home, nowMs)
+      this.#add(request, lane.home, only, nowMs)
       return this.found
     }
     for (const tier of lane.tiers) {
-      this.#add(request, tier, nowMs)
+      this.#add(request, tier, only, nowMs)
       if (reach === 'first-open' && this.found.length > 0) break
     }
     return this.found
   }
 
-  #add(request: TrackedRequest, tier: readonly Backend[], nowMs: Ms): void {
-    const healthy = tier.some(({ state }) => state === 'up')
-    for (const backend of tier) {
+  #add(request: TrackedRequest, tier: readonly Backend[], only: Backend | undefined, nowMs: Ms): void {
+    for (let i = 0; i < tier.length; i++) {
+      const backend = tier[i] as Backend
+      if (only !== undefined && backend !== only) continue
       const { state } = backend
       if (state === 'down' || state === 'draining') continue
       if (request.failedOn.length > 0 && request.failedOn.includes(backend.spec.id)) continue
@@ -43,7 +45,7 @@ export class OpenBackends {
         continue
       }
       const limit = backend.limit(nowMs)
-      if ((limit !== undefined && backend.requests >= limit) || (healthy && state === 'degraded' && backend.requests > 0)) {
+      if ((limit !== undefined && backend.requests >= limit) || (state === 'degraded' && backend.requests > 0 && tier.some((other) => other.state === 'up'))) {
         if (this.heldBy === 'no_backend') this.heldBy = 'concurrency'
         continue
       }

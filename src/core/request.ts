@@ -44,6 +44,8 @@ export class TrackedRequest {
   wouldReject = false
   /** Found infeasible, and kept in its place to see whether that was true. */
   probe = false
+  /** Until when the last forecast holds. */
+  forecastUntilMs: Ms = -Infinity
   predictedTtftMs: Ms | undefined
   predictedTtftErrorMs: Ms = 0
 

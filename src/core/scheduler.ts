@@ -4,6 +4,7 @@ import { retryAfterMs } from './admission/retry-after.js'
 import type { Decision, Explanation, FleetSpec, Scheduler, SchedulerEvent, SchedulerOptions, SchedulerState } from './events.js'
 import { Fleet } from './fleet.js'
 import { Knowledge } from './knowledge.js'
+import type { Backend } from './ledger/backend.js'
 import { Lease } from './ledger/lease.js'
 import { OpenBackends, servable } from './open-backends.js'
 import { inOrder } from './ordering/class-order.js'
@@ -18,6 +19,8 @@ import type { AttemptVerdict, BackendId, BackendState, ClassName, EngineReport, 
 
 /** How soon to look again at what is held for a reason that time alone may end. */
 const LOOK_AGAIN_MS = 20
+/** A head's forecast holds for so long. */
+const FORECAST_MS = 5
 
 export function createScheduler(options: SchedulerOptions, random: Random, nowMs: Ms): Scheduler {
   return new SloScheduler(options, random, nowMs)
@@ -43,6 +46,8 @@ class SloScheduler implements Scheduler {
   /** Only the SLO policy refuses or puts back what cannot make its targets. */
   readonly #judges: boolean
   #decisions: Decision[] = []
+  /** Backends that may take what they turned down before: one, all or none. */
+  #changed: Backend | 'all' | 'none' = 'all'
   #sequence = 0
   #waiting = 0
   #nowMs: Ms
@@ -64,6 +69,7 @@ class SloScheduler implements Scheduler {
   handle(event: SchedulerEvent, nowMs: Ms): readonly Decision[] {
     this.#nowMs = Math.max(this.#nowMs, nowMs)
     this.#decisions = []
+    this.#changed = changedBy(event, this.#requests)
     if (this.#wakeAtMs <= this.#nowMs) this.#wakeAtMs = Infinity
     switch (event.type) {
       case 'arrival': this.#arrive(event.request); break
@@ -248,15 +254,9 @@ class SloScheduler implements Scheduler {
   /** `false` if it stays where it is, and so all behind it. */
   #dispatchHead(request: TrackedRequest, lane: Lane): boolean {
     if (this.#judges && !this.#admit(request, lane)) return true
-    const open = this.#open.find(request, lane, this.#placement.reach, this.#nowMs)
-    if (open.length === 0) {
-      request.heldBy = this.#open.heldBy
-      this.#lookAgainAtMs = Math.min(this.#lookAgainAtMs, this.#open.resumesAtMs)
-      return false
-    }
-    const backend = this.#placement.place(request, open, this.#nowMs)
+    const backend = this.#choose(request, lane)
     if (backend === undefined) {
-      this.#lookAgainAtMs = Math.min(this.#lookAgainAtMs, this.#nowMs + LOOK_AGAIN_MS)
+      this.#lookAgainAtMs = Math.min(this.#lookAgainAtMs, lane.askAllAtMs)
       return false
     }
     this.#dequeue(request)
@@ -267,9 +267,26 @@ class SloScheduler implements Scheduler {
     return true
   }
 
+  /** A head that all backends turned down a moment ago is offered to the one that has changed since. */
+  #choose(request: TrackedRequest, lane: Lane): Backend | undefined {
+    const changed = this.#changed
+    const known = changed !== 'all' && lane.blockedHead === request && this.#nowMs < lane.askAllAtMs
+    if (known && changed === 'none') return undefined
+    const only = known && changed !== 'none' ? changed : undefined
+    const open = this.#open.find(request, lane, this.#placement.reach, only, this.#nowMs)
+    const backend = open.length === 0 ? undefined : this.#placement.place(request, open, this.#nowMs)
+    if (backend !== undefined || only !== undefined) return backend
+    if (open.length === 0) request.heldBy = this.#open.heldBy
+    // Who waits for a warm backend may be better off with one that did not change.
+    lane.blockedHead = request.heldBy === 'warm_backend' ? undefined : request
+    lane.askAllAtMs = Math.min(this.#nowMs + LOOK_AGAIN_MS, this.#open.resumesAtMs)
+    return undefined
+  }
+
   /** Feasibility at the head of the queue, with the time waited taken off. `false` if it left its place. */
   #admit(request: TrackedRequest, lane: Lane): boolean {
-    if (request.prospect === 'none' || request.probe) return true
+    if (request.prospect === 'none' || request.probe || this.#nowMs < request.forecastUntilMs) return true
+    request.forecastUntilMs = this.#nowMs + FORECAST_MS
     const { verdict, ttftMs, optimisticTtftMs, likely } = forecast(request, lane, this.#nowMs)
     request.verdict = verdict
     request.predictedTtftMs = ttftMs
@@ -350,5 +367,19 @@ class SloScheduler implements Scheduler {
     if (atMs === Infinity || atMs === this.#wakeAtMs) return
     this.#wakeAtMs = atMs
     this.#decisions.push({ type: 'wake', atMs })
+  }
+}
+
+/** Which backends an event may have made readier to take work. */
+function changedBy(event: SchedulerEvent, requests: ReadonlyMap<RequestId, TrackedRequest>): Backend | 'all' | 'none' {
+  switch (event.type) {
+    case 'arrival':
+    case 'tick':
+    case 'progress': return 'none'
+    case 'first_token':
+    case 'end':
+    case 'cancel':
+    case 'retry': return requests.get(event.id)?.lease?.backend ?? 'none'
+    default: return 'all'
   }
 }

@@ -26,6 +26,5 @@ export class DecodeSampler {
     this.#sampledAtMs = nowMs
     const { backend } = lease
     this.#model.observeDecodeStep(backend.streams, backend.contextTokens + backend.foreign.contextTokens, (nowMs - lease.progressAtMs) / tokens, nowMs)
-    backend.slack.invalidate()
   }
 }

@@ -72,7 +72,7 @@ export class Lease {
     this.progressAtMs = nowMs
     this.prefillSeenMs = this.backend.prefill.doneMs
     this.#guessLengths()
-    this.backend.slack.invalidate()
+    this.backend.slack.reported(nowMs)
   }
 
   release(nowMs: Ms): void {

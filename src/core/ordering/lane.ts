@@ -1,6 +1,6 @@
 import type { Backend } from '../ledger/backend.js'
 import type { TrackedRequest } from '../request.js'
-import type { ServiceClass, TenantName, Tokens } from '../types.js'
+import type { Ms, ServiceClass, TenantName, Tokens } from '../types.js'
 import type { FairShare } from './fair-share.js'
 import { Heap } from './heap.js'
 
@@ -34,6 +34,9 @@ export class Lane {
   readonly prospect: Prospect
   /** Where it stands among lanes at this moment; smaller goes first. */
   urgency = 0
+  /** The head that no backend could take when all were asked, and until when it is enough to ask those that changed since. */
+  blockedHead: TrackedRequest | undefined
+  askAllAtMs: Ms = 0
   queued = 0
   queuedTokens: Tokens = 0
   readonly #tenants = new Map<TenantName, Heap<TrackedRequest>>()

@@ -96,13 +96,13 @@ class SloPlacement implements Placement {
           heldBy = 'concurrency'
           continue
         }
-        loss = this.#loss(backend, workMs, backlogMs)
-        if (loss > tuning.maxLoss * (1 - PATIENT_LOSS * patience)) {
-          heldBy = 'slack_guard'
-          continue
-        }
         if (!keepsPace(backend, request, step, tuning.pace * (1 - PATIENT_PACE * patience), nowMs)) {
           heldBy = 'tpot'
+          continue
+        }
+        loss = this.#loss(backend, workMs, backlogMs, nowMs)
+        if (loss > tuning.maxLoss * (1 - PATIENT_LOSS * patience)) {
+          heldBy = 'slack_guard'
           continue
         }
       }
@@ -129,11 +129,11 @@ class SloPlacement implements Placement {
     return best
   }
 
-  #loss(backend: Backend, workMs: Ms, backlogMs: Ms): number {
+  #loss(backend: Backend, workMs: Ms, backlogMs: Ms, nowMs: Ms): number {
     const { slack } = backend
     if (slack.stale) {
       const step = stepMs(backend, 0, 0)
-      slack.refresh(backend.prefills, backend.decodes, backend.prefill.doneMs, step, stepMs(backend, 1, 0) - step)
+      slack.refresh(backend.prefills, backend.decodes, backend.prefill.doneMs, step, stepMs(backend, 1, 0) - step, nowMs)
     }
     return slack.loss(backlogMs + workMs) - slack.loss(backlogMs)
   }
@@ -148,7 +148,7 @@ class SloPlacement implements Placement {
     const workMs = warm.model.prefillWorkMs(warm.uncachedTokens(request))
     const backlogMs = warm.backlogMs(nowMs)
     if (backlogMs + workMs > WARM_TTFT_SHARE * leftMs) return false
-    return this.#loss(warm, workMs, backlogMs) <= TUNING[this.#fleet.poolMode(warm.spec.pool)].maxLoss
+    return this.#loss(warm, workMs, backlogMs, nowMs) <= TUNING[this.#fleet.poolMode(warm.spec.pool)].maxLoss
   }
 
   /** Borrowing is allowed in every direction, and costs a little: the own pools are taken first while they are as good. */
