@@ -1,5 +1,6 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
-import { nearest } from '../config/index.js'
+import { nearest, parseDuration } from '../config/index.js'
+import type { Ms } from '../core/index.js'
 import { UsageError } from './command.js'
 
 type Options = NonNullable<ParseArgsConfig['options']>
@@ -49,4 +50,22 @@ export const choiceFlag = <const T extends string>(flag: string, text: string, n
   if (found !== undefined) return found
   const near = nearest(text, names)
   throw new UsageError(`'--${flag}' takes one of ${names.join(', ')}, got '${text}'${near === undefined ? '' : `; did you mean '${near}'?`}`)
+}
+
+/** A flag's value as numbers, separated by commas. */
+export const numbersFlag = (flag: string, text: string, bounds: Parameters<typeof numberFlag>[2]): number[] => text.split(',').map(part => numberFlag(flag, part, bounds))
+
+/** A flag's value as a duration such as `90s`. */
+export const durationFlag = (flag: string, text: string): Ms => {
+  const ms = parseDuration(text)
+  if (ms === undefined) throw new UsageError(`'--${flag}' takes a duration such as 90s or 5m, got '${text}'`)
+  return ms
+}
+
+/** A flag's value as seeds: `3` = seeds 1 to 3; `11-15`; `4,7,9`. */
+export const seedsFlag = (flag: string, text: string): number[] => {
+  const range = /^(\d+)-(\d+)$/.exec(text)
+  if (range !== null && Number(range[1]) <= Number(range[2])) return Array.from({ length: Number(range[2]) - Number(range[1]) + 1 }, (_, i) => Number(range[1]) + i)
+  if (text.includes(',')) return numbersFlag(flag, text, { min: 0, integer: true })
+  return Array.from({ length: numberFlag(flag, text, { min: 1, max: 1000, integer: true }) }, (_, i) => i + 1)
 }

@@ -1,11 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { parse as parseYaml } from 'yaml'
-import { nearest, parseDuration } from '../../config/index.js'
 import { POLICIES, type Ms, type PolicyName } from '../../core/index.js'
-import { ENGINE_PRESETS, parseArrivals, parseScenario, parseTrace, RUN_DEFAULTS, TRACE_FORMATS, traceWorkload, uniformFleet, WORKLOADS, type Conditions, type EnginePreset, type Incident, type Scenario, type SimulatedBackend, type Workload } from '../../simulator/index.js'
-import { Failure, UsageError } from '../command.js'
-import { choiceFlag, numberFlag, parseFlags } from '../flags.js'
+import { ENGINE_PRESETS, RUN_DEFAULTS, uniformFleet, type Conditions, type EnginePreset, type Incident, type SimulatedBackend, type Workload } from '../../simulator/index.js'
+import { UsageError } from '../command.js'
+import { choiceFlag, durationFlag, numberFlag, numbersFlag, parseFlags, seedsFlag } from '../flags.js'
+import { readWorkload, withArrivals } from '../workload.js'
 
 export const FLAGS = {
   'workload': { type: 'string', default: 'mix' },
@@ -73,9 +71,9 @@ export async function readOptions(args: string[]): Promise<SimulateOptions> {
     workload: values.arrivals === undefined ? scenario.workload : withArrivals(scenario.workload, values.arrivals),
     policies: readPolicies(values.policy),
     backends, fleet,
-    loads: numbers('loads', values.loads, { min: 0.001, max: 100 }).sort((a, b) => a - b),
-    seeds: readSeeds(values.seeds),
-    objectives: numbers('objectives', values.objectives, { min: 0.01, max: 0.9999 }),
+    loads: numbersFlag('loads', values.loads, { min: 0.001, max: 100 }).sort((a, b) => a - b),
+    seeds: seedsFlag('seeds', values.seeds),
+    objectives: numbersFlag('objectives', values.objectives, { min: 0.01, max: 0.9999 }),
     search: !values['no-search'],
     perfect: values.perfect,
     targetRate: values['target-rate'] === undefined ? undefined : numberFlag('target-rate', values['target-rate'], { min: 0.001 }),
@@ -106,56 +104,8 @@ export async function readOptions(args: string[]): Promise<SimulateOptions> {
   }
 }
 
-async function readWorkload(text: string): Promise<Scenario> {
-  const plain = (workload: Workload): Scenario => ({ workload, backends: undefined, incidents: [], gateways: undefined, knowledge: {} })
-  const named = Object.hasOwn(WORKLOADS, text) ? WORKLOADS[text] : undefined
-  if (named !== undefined) return plain(named)
-  const colon = text.indexOf(':')
-  const format = text.slice(0, colon)
-  if (colon > 0 && TRACE_FORMATS.includes(format)) {
-    const file = text.slice(colon + 1)
-    return plain(traceWorkload(text, format, await explained(file, content => parseTrace(format, content))))
-  }
-  if (/\.(ya?ml|json)$/.test(text)) return await explained(text, content => parseScenario(parseYaml(content)))
-  const near = nearest(text, Object.keys(WORKLOADS))
-  throw new UsageError(`unknown workload '${text}'${near === undefined ? '' : `; did you mean '${near}'?`} Known: ${Object.keys(WORKLOADS).join(', ')}, a scenario file (.yaml, .json), or a trace (${TRACE_FORMATS.map(name => `${name}:FILE`).join(', ')})`)
-}
-
-async function explained<T>(file: string, read: (content: string) => T): Promise<T> {
-  try {
-    return read(await readFile(file, 'utf8'))
-  } catch (error) {
-    throw new Failure(`${file}: ${(error as Error).message}`)
-  }
-}
-
 function readPolicies(text: string): PolicyName[] {
   return text === 'all' ? [...POLICIES] : text.split(',').map(name => choiceFlag('policy', name.trim(), POLICIES))
-}
-
-/** `3` = seeds 1 to 3; `11-15`; `4,7,9`. */
-function readSeeds(text: string): number[] {
-  const range = /^(\d+)-(\d+)$/.exec(text)
-  if (range !== null && Number(range[1]) <= Number(range[2])) return Array.from({ length: Number(range[2]) - Number(range[1]) + 1 }, (_, i) => Number(range[1]) + i)
-  if (text.includes(',')) return numbers('seeds', text, { min: 0, integer: true })
-  return Array.from({ length: numberFlag('seeds', text, { min: 1, max: 1000, integer: true }) }, (_, i) => i + 1)
-}
-
-const numbers = (flag: string, text: string, bounds: Parameters<typeof numberFlag>[2]): number[] => text.split(',').map(part => numberFlag(flag, part, bounds))
-
-function durationFlag(flag: string, text: string): Ms {
-  const ms = parseDuration(text)
-  if (ms === undefined) throw new UsageError(`'--${flag}' takes a duration such as 90s or 5m, got '${text}'`)
-  return ms
-}
-
-function withArrivals(workload: Workload, text: string): Workload {
-  if (workload.kind !== 'synthetic') throw new UsageError(`'--arrivals' cannot be given for '${workload.name}': its arrivals are its own`)
-  try {
-    return { ...workload, arrivals: parseArrivals(text) }
-  } catch (error) {
-    throw new UsageError(`'--arrivals': ${(error as Error).message}`)
-  }
 }
 
 /** `0=0.5`: backend 0 at half speed, `0=0.5@60s-90s` from 60 s to 90 s of the run. */

@@ -1,6 +1,7 @@
 import type { LoadSummary } from '../study/summary.js'
 import type { PolicySummary, Study } from '../study/study.js'
 import { escapeHtml, lineChart, type Series } from './chart.js'
+import { htmlPage } from './page.js'
 import { burden, count, load, share } from './format.js'
 import { knee } from './knee.js'
 
@@ -19,18 +20,13 @@ export function studyHtml(study: Study, command: string): string {
     lineChart({ title: 'Cost per million good tokens', x: 'load', y: study.policies.some(policy => policy.loads.some(entry => entry.cost_per_million_good_tokens !== null)) ? 'cost' : 'backend-hours', logY: true, series: overLoad(entry => entry.cost_per_million_good_tokens ?? backendHours(study, entry)) }),
     lineChart({ title: 'Wasted work', x: 'load', y: 'share of engine time', series: overLoad(entry => entry.wasted_ratio), yLimits: [0, 1] }),
   ]
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sluice simulation: ${escapeHtml(study.workload)}</title>
-<style>${STYLE}</style></head><body>
-<h1>${escapeHtml(study.workload)} on ${study.backends} backends</h1>
+  return htmlPage(`Sluice simulation: ${study.workload}`, `<h1>${escapeHtml(study.workload)} on ${study.backends} backends</h1>
 <p>Load 1.0 is ${count(study.raw_rate_per_s)} requests/s: what the fleet completes with a deep backlog and no targets at all. Seeds ${study.seed_list.join(', ')}. Rejected requests count as missed. Dotted lines: objectives and the clairvoyant bound.</p>
 <p><code>${escapeHtml(command)}</code></p>
 <p class="legend">${study.policies.map((policy, i) => `<span class="k${i}">${escapeHtml(policy.name)}</span>`).join(' ')}</p>
 <div class="charts">${charts.map(chart => `<figure>${chart}</figure>`).join('\n')}</div>
 ${objectiveTable(study, objectives)}
-${study.policies.map(policy => policyTable(policy, classes)).join('\n')}
-</body></html>
-`
+${study.policies.map(policy => policyTable(policy, classes)).join('\n')}`)
 }
 
 function ttftCurve(policy: PolicySummary): Series {
@@ -64,13 +60,3 @@ ${policy.loads.map(entry => cells([
     entry.false_rejection_ratio === null ? '–' : burden(entry.false_rejection_ratio), share(entry.batch_kept_ratio),
   ], 'td')).join('\n')}</table>`
 }
-
-const COLOURS = ['#0a7d4f', '#c2410c', '#1d4ed8', '#7e22ce', '#b91c1c', '#0e7490', '#a16207', '#be185d', '#4d7c0f', '#475569']
-const STYLE = `:root{color-scheme:light dark;--fg:#1a1a1a;--bg:#fff;--mute:#777;--line:#ddd}
-@media(prefers-color-scheme:dark){:root{--fg:#e8e8e8;--bg:#16181b;--mute:#999;--line:#333}}
-body{font:15px/1.45 system-ui,sans-serif;max-width:1120px;margin:2rem auto;padding:0 1rem;color:var(--fg);background:var(--bg)}
-code{overflow-wrap:anywhere}.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:1rem}figure{margin:0}svg{width:100%;height:auto}
-svg text{fill:var(--fg);font-size:11px}svg .title{font-size:14px;font-weight:600}svg .tick,svg .axis{fill:var(--mute)}.grid{stroke:var(--line)}.level{stroke:var(--mute);stroke-dasharray:3 4}
-polyline{fill:none;stroke-width:2}table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums}th,td{padding:.2rem .7rem;text-align:right;border-bottom:1px solid var(--line)}th:first-child,td:first-child{text-align:left}
-.legend span{margin-right:1rem;font-weight:600}small{font-weight:400;color:var(--mute)}
-${COLOURS.map((colour, i) => `polyline.s${i}{stroke:${colour}}circle.s${i}{fill:${colour}}circle.knee.s${i}{fill:none;stroke:${colour};stroke-width:2}.k${i}{color:${colour}}`).join('')}`

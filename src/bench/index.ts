@@ -1,0 +1,10 @@
+/** The load tool: open-loop load on a live server, measured at the client. */
+export { Campaign, CampaignAborted, type CampaignOptions, type MaximumGoodput } from './campaign.js'
+export { runLines } from './jsonl.js'
+export { runLoad, type Load, type LoadProgress, type LoadRunOptions, type LoadRunResult } from './load-run.js'
+export { benchHtml } from './report/html.js'
+export { benchJson, loadsOf, type BenchResult, type Sweep } from './report/result.js'
+export { benchTable } from './report/table.js'
+export { summarise, type ClassSummary, type LoadSummary } from './summary.js'
+export { parseTarget } from './target.js'
+export { APIS, TRUE_LENGTHS, type Api, type RequestRow, type RequestStyle, type Target, type TrueLengths } from './types.js'
