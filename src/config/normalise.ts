@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { isAbsolute, resolve as resolvePath } from 'node:path'
+import { createSecureContext } from 'node:tls'
 import type { Report } from './check.js'
 import type { Path } from './problems.js'
 import type { BackendConfig, Config, KeyConfig, RouteConfig } from './schema.js'
@@ -23,12 +24,19 @@ interface WrittenKey extends Omit<KeyConfig, 'sha256'> {
 export const normalise = (config: Config, files: Files, report: Report): void => {
   const absolute = (path: string) => isAbsolute(path) ? path : resolvePath(files.folder, path)
   const tlsFiles = (tls: Config['listen']['tls'], path: Path) => {
+    if (tls === undefined) return
+    const material: { cert?: string, key?: string, ca?: string } = {}
+    let whole = true
     for (const member of ['cert', 'key', 'ca'] as const) {
-      const file = tls?.[member]
-      if (tls === undefined || file === undefined) continue
+      const file = tls[member]
+      if (file === undefined) continue
       tls[member] = absolute(file)
-      readNamed(tls[member], [...path, 'tls', member], files, report)
+      const text = readNamed(tls[member], [...path, 'tls', member], files, report)
+      if (text === undefined) whole = false
+      else material[member] = text
     }
+    const fault = whole ? tlsFault(material) : undefined
+    if (fault !== undefined) report([...path, 'tls'], fault)
   }
   tlsFiles(config.listen.tls, ['listen'])
   tlsFiles(config.admin.tls, ['admin'])
@@ -72,6 +80,17 @@ const hashKey = (key: WrittenKey, path: Path, absolute: (path: string) => string
   if (secret !== undefined && secret !== '') key.sha256 ??= createHash('sha256').update(secret).digest('hex')
   delete key.key
   delete key.file
+}
+
+/** Found out now, and not by the first client that connects. */
+const tlsFault = (material: { readonly cert?: string, readonly key?: string, readonly ca?: string }): string | undefined => {
+  try {
+    createSecureContext(material)
+    return undefined
+  } catch (error) {
+    const { code = 'unknown reason' } = error as NodeJS.ErrnoException
+    return code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' ? '`key` is not the key of `cert`' : `the files cannot be used: each must be PEM, the key without a passphrase (${code})`
+  }
 }
 
 const readNamed = (file: string, path: Path, files: Files, report: Report): string | undefined => {

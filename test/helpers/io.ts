@@ -22,3 +22,10 @@ export const fakeIo = (env: Record<string, string> = {}) => {
   }
   return { io, written, time, signal: (signal: Signal) => { for (const handler of handlers.get(signal) ?? []) handler() } }
 }
+
+/** An `Io` on the real clock that writes nowhere and hears no signals: for a whole gateway inside a test. */
+export const liveIo = (env: Record<string, string> = {}): Io => ({
+  ...fakeIo(env).io,
+  clock: { now: () => performance.now() },
+  wallClock: () => Date.now(),
+})

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import type { Config } from '../../config/index.js'
+import { isLoopback, type Config } from '../../config/index.js'
 import { createRandom } from '../../core/index.js'
 import { createFleet } from '../../fleet/index.js'
 import { createAdminPlane, createDataPlane, type DataPlane } from '../../gateway/index.js'
@@ -8,6 +7,7 @@ import { Runtime } from '../../runtime/index.js'
 import { createTelemetry, type Telemetry } from '../../telemetry/index.js'
 import { Failure } from '../command.js'
 import type { Io } from '../process.js'
+import { readListenerTls, renewListenerTls, tlsKind } from './listener-tls.js'
 
 /** A gateway that serves. */
 export interface Gateway {
@@ -33,8 +33,8 @@ export const startGateway = async (first: Config, io: Io, version: string, reloa
   const { log } = telemetry
   const fleet = createFleet({ config, clock, random, onError: error => { log.error({ err: error }, 'a listener of the fleet failed') } })
   const runtime = new Runtime({ config, fleet, telemetry, clock, random })
-  const data = createDataPlane({ config, runtime, fleet, telemetry, clock, wallClock: io.wallClock, newId: io.newId, ...listenerTls(config.listen.tls) })
-  const admin = createAdminPlane({ fleet, telemetry, runtime, clock, version, config: () => config, reload, ...listenerTls(config.admin.tls) })
+  const data = createDataPlane({ config, runtime, fleet, telemetry, clock, wallClock: io.wallClock, newId: io.newId, ...tlsOf(config.listen.tls) })
+  const admin = createAdminPlane({ fleet, telemetry, runtime, clock, version, config: () => config, reload, ...tlsOf(config.admin.tls) })
 
   const nameModels = () => {
     const configured = Object.values(config.pools).flatMap(({ backends }) => backends.flatMap(({ models }) => models ?? []))
@@ -68,12 +68,17 @@ export const startGateway = async (first: Config, io: Io, version: string, reloa
     dataUrl,
     adminUrl,
     telemetry,
-    configure (next) {
+    configure (wanted) {
+      const next = withListenersOf(first, wanted)
+      const listenTls = readListenerTls(next.listen.tls)
+      const adminTls = readListenerTls(next.admin.tls)
       fleet.configure(next)
       runtime.configure(next)
       data.configure(next)
       telemetry.configure(next)
-      if (addresses(next) !== addresses(config)) log.warn('listeners have changed in the configuration; that takes effect at the next start')
+      renewListenerTls(data.app.server, listenTls)
+      renewListenerTls(admin.server, adminTls)
+      if (addresses(wanted) !== addresses(first)) log.warn('listeners have changed in the configuration; that takes effect at the next start')
       config = next
       nameModels()
     },
@@ -102,9 +107,20 @@ const listen = async (app: DataPlane['app'], { host, port, tls }: Config['listen
   return `${tls === undefined ? 'http' : 'https'}://${shown.includes(':') ? `[${shown}]` : shown}:${(app.server.address() as AddressInfo).port}`
 }
 
-const listenerTls = (tls: Config['listen']['tls']) => tls?.cert === undefined || tls.key === undefined
-  ? {}
-  : { tls: { cert: readFileSync(tls.cert), key: readFileSync(tls.key), ...(tls.ca !== undefined && { ca: readFileSync(tls.ca) }) } }
-
 /** What cannot change while running. */
-const addresses = ({ listen, admin }: Config): string => JSON.stringify([listen, admin.host, admin.port, admin.tls])
+const addresses = ({ listen, admin }: Config): string => JSON.stringify([listen, admin].map(({ host, port, tls }) => [host, port, tlsKind(tls)]))
+
+/** A new configuration on listeners that stay as they were opened. @throws Failure where it would open to strangers what they reach */
+const withListenersOf = (first: Config, next: Config): Config => {
+  const listener = <T extends Config['listen']>(open: T, wanted: T): T =>
+    ({ ...wanted, host: open.host, port: open.port, tls: tlsKind(wanted.tls) === tlsKind(open.tls) ? wanted.tls : open.tls })
+  if (next.auth === undefined && !isLoopback(first.listen.host)) {
+    throw new Failure(`the data plane listens on ${first.listen.host} until the next start, so \`auth\` must be said: \`keys\`, or \`none\` or \`passthrough\` where that is meant`)
+  }
+  return { ...next, listen: listener(first.listen, next.listen), admin: listener(first.admin, next.admin) }
+}
+
+const tlsOf = (files: Config['listen']['tls']) => {
+  const tls = readListenerTls(files)
+  return tls === undefined ? {} : { tls }
+}
