@@ -9,10 +9,10 @@ const SECOND = 1000
 
 /** Families that are read anew at each scrape. */
 const PULLED = [
-  'sluice_wasted_tokens_total', 'sluice_goodput_ratio', 'sluice_slo_attainment_ratio', 'sluice_slo_burn_rate',
+  'sluice_wasted_tokens_total', 'sluice_slo_requests_total', 'sluice_goodput_ratio', 'sluice_slo_attainment_ratio', 'sluice_slo_burn_rate',
   'sluice_slo_objective_ratio', 'sluice_slo_target_seconds', 'sluice_cost_per_million_tokens', 'sluice_cost_per_million_good_tokens',
   'sluice_admission_enforcing', 'sluice_queue_depth', 'sluice_queue_tokens', 'sluice_queue_oldest_wait_seconds',
-  'sluice_backend_up', 'sluice_backend_inflight_requests', 'sluice_backend_inflight_prefill_tokens', 'sluice_backend_concurrency_limit',
+  'sluice_backend_up', 'sluice_backend_draining', 'sluice_backend_inflight_requests', 'sluice_backend_inflight_prefill_tokens', 'sluice_backend_concurrency_limit',
   'sluice_backend_breaker_state', 'sluice_backend_engine_running', 'sluice_backend_engine_waiting',
   'sluice_backend_kv_cache_usage_ratio', 'sluice_backend_prefix_cache_hit_ratio',
 ] as const satisfies readonly MetricName[]
@@ -50,6 +50,12 @@ function collectClasses({ metrics, ledger, config, nowMs }: GaugeInputs): void {
       metrics.gauge('sluice_slo_burn_rate').set(burnRate(attainment, objective), name, window)
     }
   }
+  // Configured classes from the start, at zero: a series that begins above zero has lost its beginning.
+  for (const name of new Set([...Object.keys(config.classes), ...ledger.classes()])) {
+    const { counted, outcomes: { met } } = ledger.totals(name)
+    metrics.counter('sluice_slo_requests_total').child(name, 'met').add(met)
+    metrics.counter('sluice_slo_requests_total').child(name, 'missed').add(counted - met)
+  }
   for (const name of ledger.classes()) {
     const totals = ledger.totals(name)
     metrics.gauge('sluice_goodput_ratio').set(totals.goodputRatio, name)
@@ -79,8 +85,9 @@ function collectScheduler(metrics: Metrics, { admission, classes, backends }: Sc
 }
 
 function collectBackends(metrics: Metrics, backends: readonly BackendGauges[]): void {
-  for (const { id, pool, state, breaker, report } of backends) {
+  for (const { id, pool, state, operatorDrain, breaker, report } of backends) {
     metrics.gauge('sluice_backend_up').set(state === 'up' || state === 'degraded' ? 1 : 0, id, pool)
+    metrics.gauge('sluice_backend_draining').set(operatorDrain ? 1 : 0, id, pool)
     metrics.gauge('sluice_backend_breaker_state').set(BREAKER[breaker], id, pool)
     metrics.gauge('sluice_backend_engine_running').set(report.running, id, pool)
     metrics.gauge('sluice_backend_engine_waiting').set(report.waiting, id, pool)

@@ -130,6 +130,12 @@ export const METRICS = [
     action: 'Low: `sluice_wasted_tokens_total` says what for.',
   },
   {
+    name: 'sluice_slo_requests_total', group: 'goodput', type: 'counter', labels: ['class', 'result'],
+    help: 'Requests that count for attainment, by whether they met all their targets.',
+    meaning: '`result` is `met` or `missed`. Rejected, expired and failed requests are `missed`; what has no target, and what its client cancelled before the first target was due, does not count.',
+    action: 'The rate of `missed` over the rate of both is the error ratio over any window and any number of gateways: alerts are made from it.',
+  },
+  {
     name: 'sluice_slo_attainment_ratio', group: 'goodput', type: 'gauge', labels: ['class', 'window'],
     help: 'Share of the class\'s requests that met their targets, over a sliding window.',
     meaning: 'met / (offered − untargeted − cancelled before the first target was due); rejected, expired and failed ones count as not met. No value while nothing counts.',
@@ -226,6 +232,12 @@ export const METRICS = [
     action: '0 unexpectedly: `/api/state` says why in words.',
   },
   {
+    name: 'sluice_backend_draining', group: 'backend', type: 'gauge', labels: BACKEND,
+    help: 'Whether an operator has taken the backend out of service: 1 yes, 0 no.',
+    meaning: 'Its running streams finish; it gets no new ones.',
+    action: '1 and forgotten: `POST /api/backends/ID/undrain`.',
+  },
+  {
     name: 'sluice_backend_inflight_requests', group: 'backend', type: 'gauge', labels: BACKEND,
     help: 'Requests that this gateway has in flight on the backend.',
     meaning: 'Own count, exact.',
@@ -290,6 +302,12 @@ export const METRICS = [
     help: 'Reloads of the configuration.',
     meaning: '`applied` or `rejected`; after `rejected` the old configuration is in force.',
     action: '`rejected`: run `sluice check` on the file.',
+  },
+  {
+    name: 'sluice_config_last_reload_success', group: 'process', type: 'gauge', labels: [],
+    help: 'Whether the latest reload of the configuration was applied: 1 yes, 0 no.',
+    meaning: '1 from the start on; 0 means that the file and the configuration in force differ.',
+    action: '0: run `sluice check` on the file; a restart would fail.',
   },
   {
     name: 'sluice_log_lines_dropped_total', group: 'process', type: 'counter', labels: ['sink'],

@@ -45,6 +45,7 @@ class Observer implements Telemetry {
     this.log = createLogger(config.log.level, wallNow, logStream ?? this.#stdout!)
     this.#metrics.gauge('sluice_build_info').set(1, version)
     for (const result of ['applied', 'rejected']) this.#metrics.counter('sluice_config_reloads_total').child(result)
+    this.#metrics.gauge('sluice_config_last_reload_success').set(1)
     for (const sink of ['log', 'requests', 'audit']) this.#metrics.counter('sluice_log_lines_dropped_total').child(sink)
     this.configure(config)
   }
@@ -95,6 +96,7 @@ class Observer implements Telemetry {
 
   reloaded(result: 'applied' | 'rejected'): void {
     this.#metrics.counter('sluice_config_reloads_total').child(result).add(1)
+    this.#metrics.gauge('sluice_config_last_reload_success').set(result === 'applied' ? 1 : 0)
   }
 
   audit(entry: AuditEntry): void {

@@ -15,7 +15,6 @@ export interface IntervalRecorder {
 /** What became of a request on arrival, or of a queued one later. `would_reject`: `observe` let through what `enforce` would refuse. */
 export type AdmissionVerdict = 'dispatch' | 'queue' | 'reject' | 'would_reject' | 'probe'
 
-/** How an attempt on a backend ended. */
 /** One line of the audit log: an action of an operator, or a refusal. */
 export interface AuditEntry {
   readonly action: string
@@ -32,6 +31,7 @@ export interface BackendGauges {
   readonly id: BackendId
   readonly pool: PoolName
   readonly state: BackendState
+  readonly operatorDrain: boolean
   readonly breaker: 'closed' | 'open' | 'half_open'
   readonly report: EngineReport
   readonly costPerHour: number | undefined

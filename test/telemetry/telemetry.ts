@@ -82,6 +82,12 @@ t.test('what was not kept is wasted, and the false-rejection rate is measured', 
   t.equal(valueOf(text, 'sluice_rejections_probed_total{class="chat"}'), '2')
   t.equal(valueOf(text, 'sluice_rejections_would_have_met_total{class="chat"}'), '1')
   t.equal(valueOf(text, 'sluice_slo_attainment_ratio{class="chat",window="1m"}'), '0.5')
+  t.equal(valueOf(text, 'sluice_slo_requests_total{class="chat",result="met"}'), '1')
+  t.equal(valueOf(text, 'sluice_slo_requests_total{class="chat",result="missed"}'), '1')
+  t.equal(valueOf(text, 'sluice_slo_requests_total{class="default",result="missed"}'), '0', 'there from the start')
+  t.equal(valueOf(text, 'sluice_config_last_reload_success'), '1')
+  telemetry.reloaded('rejected')
+  t.equal(valueOf(await telemetry.metricsText(), 'sluice_config_last_reload_success'), '0')
 })
 
 t.test('100,000 hostile names add no series', async (t) => {
@@ -111,13 +117,15 @@ t.test('label values are escaped, and configured names with awkward characters s
 t.test('gauges are read from their sources; the unknown has no value', async (t) => {
   const { telemetry } = telemetryOf()
   let backends: readonly BackendGauges[] = [
-    { id: 'a', pool: 'main', state: 'up', breaker: 'closed', report: { running: 0, kvUsageRatio: 0.25 }, costPerHour: 3.6 },
-    { id: 'b', pool: 'main', state: 'draining', breaker: 'half_open', report: {}, costPerHour: 3.6 },
+    { id: 'a', pool: 'main', state: 'up', operatorDrain: false, breaker: 'closed', report: { running: 0, kvUsageRatio: 0.25 }, costPerHour: 3.6 },
+    { id: 'b', pool: 'main', state: 'draining', operatorDrain: true, breaker: 'half_open', report: {}, costPerHour: 3.6 },
   ]
   telemetry.observe({ scheduler: () => stateOf(['a', 'b', 'gone']), backends: () => backends })
   let text = await telemetry.metricsText()
   t.equal(valueOf(text, 'sluice_backend_up{backend="a",pool="main"}'), '1')
   t.equal(valueOf(text, 'sluice_backend_up{backend="b",pool="main"}'), '0')
+  t.equal(valueOf(text, 'sluice_backend_draining{backend="a",pool="main"}'), '0')
+  t.equal(valueOf(text, 'sluice_backend_draining{backend="b",pool="main"}'), '1')
   t.equal(valueOf(text, 'sluice_backend_breaker_state{backend="b",pool="main"}'), '1')
   t.equal(valueOf(text, 'sluice_backend_engine_running{backend="a",pool="main"}'), '0')
   t.equal(valueOf(text, 'sluice_backend_engine_running{backend="b",pool="main"}'), undefined)
@@ -133,7 +141,7 @@ t.test('gauges are read from their sources; the unknown has no value', async (t)
 
 t.test('cost per million good tokens', async (t) => {
   const { telemetry, pass } = telemetryOf()
-  telemetry.observe({ scheduler: () => stateOf([]), backends: () => [{ id: 'a', pool: 'main', state: 'up', breaker: 'closed', report: {}, costPerHour: 3.6 }] })
+  telemetry.observe({ scheduler: () => stateOf([]), backends: () => [{ id: 'a', pool: 'main', state: 'up', operatorDrain: false, breaker: 'closed', report: {}, costPerHour: 3.6 }] })
   telemetry.offered('chats', 'chat', 'llama')
   telemetry.finished(recordOf())
   telemetry.finished(recordOf({ outcome: 'missed_ttft' }, { firstTokenAtMs: 1600 }))
@@ -217,7 +225,7 @@ t.test('a scrape at 64 backends and 20 classes is cheap', async (t) => {
     classes: Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`class${i}`, { ttft: '500ms', tpot: '50ms' }])),
   })
   const telemetry = createTelemetry({ config, version: '1', now: () => performance.now(), wallNow: () => 0, logStream: { write: () => {} } })
-  const backends: BackendGauges[] = Array.from({ length: 64 }, (_, i) => ({ id: `backend-${i}`, pool: pools[i % 3]!, state: 'up', breaker: 'closed', report: { running: i, waiting: 0, kvUsageRatio: 0.5, prefixHitRatio: 0.3 }, costPerHour: 1 }))
+  const backends: BackendGauges[] = Array.from({ length: 64 }, (_, i) => ({ id: `backend-${i}`, pool: pools[i % 3]!, state: 'up', operatorDrain: false, breaker: 'closed', report: { running: i, waiting: 0, kvUsageRatio: 0.5, prefixHitRatio: 0.3 }, costPerHour: 1 }))
   const state = stateOf(backends.map(({ id }) => id), Object.keys(config.classes))
   telemetry.observe({ scheduler: () => state, backends: () => backends })
   for (const className of Object.keys(config.classes)) {
