@@ -1,10 +1,11 @@
 import type { Clock, Ms, Usage } from '../core/index.js'
 import { createStreamMeter, errorEvent, readAnswer, type StreamMeter } from '../protocol/index.js'
+import type { ResponseHandler } from './http1/connection.js'
 import type { ClientStream } from './client-stream.js'
 import { readResponseHead, streamHead, type ResponseHead } from './headers.js'
 import type { Sweep, Swept } from './sweep.js'
 import type { AttemptOwner, AttemptRequest, AttemptTimeouts } from './types.js'
-import type { Upstream, UpstreamHandler } from './upstream.js'
+import type { Upstream } from './upstream.js'
 import * as verdict from './verdict.js'
 import type { Failure } from './verdict.js'
 
@@ -22,13 +23,10 @@ const MAX_INTERIM = 16
 const BLANK_LINE = Buffer.from('\n\n')
 
 /**
- * One attempt on one backend, and the handler that undici calls on its way: head held until the first event that is not a
- * comment, bytes on to the client as they come, metered by scanning, limits per phase, one result at the end.
- *
- * The handler has undici's elder form (`onConnect`, `onHeaders`, `onData` …): it is the one undici calls itself, the newer
- * one goes through an adapter that makes an object of the headers.
+ * One attempt on one backend, told by its connection how it goes: head held until the first event that is not a comment,
+ * bytes on to the client as they come, metered by scanning, limits per phase, one result at the end.
  */
-export class Attempt implements Swept {
+export class Attempt implements Swept, ResponseHandler {
   readonly #request: AttemptRequest
   readonly #client: ClientStream
   readonly #owner: AttemptOwner
@@ -40,7 +38,7 @@ export class Attempt implements Swept {
   #phase: Phase = 'connecting'
   #phaseSinceMs: Ms
   #sentAtMs: Ms = 0
-  #abortUpstream: ((reason?: Error) => void) | undefined
+  #abortUpstream: (() => void) | undefined
   #resumeUpstream: (() => void) | undefined
   #interim = 0
   #status = 0
@@ -84,7 +82,7 @@ export class Attempt implements Swept {
   start(upstream: Upstream): void {
     this.#sweep.add(this)
     const { method, path, headers, body } = this.#request
-    upstream.dispatch({ method, path, headers, body }, this as unknown as UpstreamHandler)
+    upstream.dispatch({ method, path, headers, body }, this)
   }
 
   /** The client has left, or the gateway wants no more of it: the backend stops working at once. No result is reported. */
@@ -99,9 +97,9 @@ export class Attempt implements Swept {
     this.#fail(failure)
   }
 
-  // What undici calls.
+  // What the connection says.
 
-  onConnect(abort: (reason?: Error) => void): void {
+  onConnect(abort: () => void): void {
     if (this.#phase === 'ended') {
       abort()
       return
@@ -112,11 +110,11 @@ export class Attempt implements Swept {
     this.#owner.connected(this.#phaseSinceMs)
   }
 
-  onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
-    if (this.#phase === 'ended') return false
+  onHeaders(status: number, raw: string[], resume: () => void): void {
+    if (this.#phase === 'ended') return
     if (status < 200) {
       if (++this.#interim > MAX_INTERIM) this.#fail(verdict.headTooLong)
-      return true
+      return
     }
     this.#resumeUpstream = resume
     this.#status = status
@@ -131,7 +129,6 @@ export class Attempt implements Swept {
       this.#client.onDrain = () => this.#resume()
       this.#enter('whole')
     }
-    return true
   }
 
   onData(chunk: Buffer): boolean {

@@ -11,11 +11,11 @@ export interface ResponseHead {
 }
 
 /** @param raw names and values in turn, as they came off the wire. */
-export function readResponseHead(raw: readonly (Buffer | string)[]): ResponseHead {
+export function readResponseHead(raw: readonly string[]): ResponseHead {
   const headers = Object.create(null) as Record<string, string | string[]>
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i]!.toString('latin1').toLowerCase()
-    const value = raw[i + 1]!.toString('latin1')
+    const name = raw[i]!.toLowerCase()
+    const value = raw[i + 1]!
     const before = headers[name]
     headers[name] = before === undefined ? value : typeof before === 'string' ? [before, value] : [...before, value]
   }

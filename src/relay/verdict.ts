@@ -31,10 +31,10 @@ export function judgeEngineError(error: EngineError | undefined, first: boolean)
   return failure('fault', first, 502, 'backend_error', `the backend sent an error in its stream (${status})`)
 }
 
-/** The connection failed. `code` is Node's or undici's. */
+/** The connection failed. `code` is Node's or http1's. */
 export function judgeTransport(code: string | undefined, phase: 'connecting' | 'waiting' | 'answering'): Failure {
   const where = phase === 'connecting' ? 'no connection to the backend' : phase === 'waiting' ? 'the backend closed the connection before it answered' : 'the backend broke off its answer'
-  const timedOut = code === 'UND_ERR_CONNECT_TIMEOUT'
+  const timedOut = code === 'ERR_CONNECT_TIMEOUT'
   return failure('fault', true, timedOut ? 504 : 502, 'backend_error', `${where} (${code ?? 'unknown cause'})`)
 }
 

@@ -1,5 +1,5 @@
 import PQueue from 'p-queue'
-import type { Ms } from '../core/index.js'
+import type { Clock, Ms } from '../core/index.js'
 import type { FleetBackend } from '../fleet/index.js'
 import { Upstream } from '../relay/index.js'
 import type { Lease } from './lease.js'
@@ -14,9 +14,9 @@ export class BackendLink {
    */
   readonly #executor: PQueue
 
-  constructor(backend: FleetBackend, connectTimeoutMs: Ms, maxInflight: number | undefined) {
+  constructor(backend: FleetBackend, connectTimeoutMs: Ms, maxInflight: number | undefined, clock: Clock) {
     this.backend = backend
-    this.upstream = new Upstream(backend, connectTimeoutMs)
+    this.upstream = new Upstream(backend, connectTimeoutMs, clock)
     this.#executor = new PQueue({ concurrency: maxInflight ?? Infinity })
   }
 

@@ -20,7 +20,7 @@ export class Run implements AttemptOwner {
   readonly #listener: RunListener
   lease: Lease | undefined
   explanation: Explanation | undefined
-  /** Dispatch decision → request handed to undici. */
+  /** Dispatch decision → request handed to a connection. */
   startedAtMs: Ms | undefined
   /** How the latest attempt failed, while the request waits for another one. */
   failed: AttemptResult | undefined

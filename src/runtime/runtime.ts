@@ -313,7 +313,7 @@ export class Runtime implements RunListener {
     let link = this.#links.get(backend.id)
     if (link === undefined) {
       const cap = this.#fleet.specs().find(spec => spec.id === backend.id)?.maxInflight
-      link = new BackendLink(backend, this.#config.timeouts.connect, cap)
+      link = new BackendLink(backend, this.#config.timeouts.connect, cap, this.#clock)
       this.#links.set(backend.id, link)
     }
     return link

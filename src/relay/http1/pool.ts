@@ -1,0 +1,119 @@
+import type { Clock, Ms } from '../../core/index.js'
+import { Connection, type ConnectionOwner, type Endpoint, type ResponseHandler } from './connection.js'
+
+/** uvicorn closes idle connections at 5 s; a reused one must not be closed under us. */
+const MAX_IDLE_MS: Ms = 4000
+const SWEEP_MS: Ms = 500
+
+export interface PoolRequest {
+  readonly method: string
+  /** Path and query, from the slash. */
+  readonly path: string
+  /** Names and values in turn; valid header text. Host and length are added here. */
+  readonly headers: readonly string[]
+  readonly body: Buffer | undefined
+}
+
+/**
+ * All connections to one backend. No cap: how much a backend gets is the scheduler's to say, and a hidden queue here would
+ * falsify it. The latest used idle one goes first, so that the others can age.
+ */
+export class ConnectionPool implements ConnectionOwner {
+  readonly #endpoint: Endpoint
+  readonly #authority: string
+  readonly #clock: Clock
+  readonly #idle: Connection[] = []
+  readonly #all = new Set<Connection>()
+  #sweeper: NodeJS.Timeout | undefined
+  #closing = false
+
+  constructor(endpoint: Endpoint, authority: string, clock: Clock) {
+    this.#endpoint = endpoint
+    this.#authority = authority
+    this.#clock = clock
+  }
+
+  get size(): number {
+    return this.#all.size
+  }
+
+  dispatch(request: PoolRequest, handler: ResponseHandler): void {
+    const head = this.#headOf(request)
+    const connection = this.#idle.pop()
+    if (connection === undefined) this.#dispatchAnew(request, head, handler)
+    else connection.send(head, request.body, request.method === 'HEAD', new Revival(handler, connection, () => this.#dispatchAnew(request, head, handler)))
+  }
+
+  #dispatchAnew(request: PoolRequest, head: string, handler: ResponseHandler): void {
+    const connection = new Connection(this.#endpoint, this, ready => ready.send(head, request.body, request.method === 'HEAD', handler), error => handler.onError(error))
+    this.#all.add(connection)
+  }
+
+  #headOf({ method, path, headers, body }: PoolRequest): string {
+    let head = `${method} ${path} HTTP/1.1\r\nhost: ${this.#authority}\r\n`
+    for (let i = 0; i + 1 < headers.length; i += 2) head += `${headers[i]!}: ${headers[i + 1]!}\r\n`
+    return body === undefined ? `${head}\r\n` : `${head}content-length: ${body.length}\r\n\r\n`
+  }
+
+  // What connections say.
+
+  idle(connection: Connection): void {
+    if (this.#closing) return connection.destroy()
+    connection.idleSinceMs = this.#clock.now()
+    connection.rest()
+    this.#idle.push(connection)
+    this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref()
+  }
+
+  gone(connection: Connection): void {
+    this.#all.delete(connection)
+    const at = this.#idle.indexOf(connection)
+    if (at >= 0) this.#idle.splice(at, 1)
+  }
+
+  /** The oldest stand in front. */
+  #sweep(): void {
+    const nowMs = this.#clock.now()
+    while (this.#idle.length > 0 && nowMs - this.#idle[0]!.idleSinceMs >= MAX_IDLE_MS - SWEEP_MS) this.#idle.shift()!.destroy()
+    if (this.#idle.length > 0) return
+    clearInterval(this.#sweeper)
+    this.#sweeper = undefined
+  }
+
+  /** Idle connections close now, the others after what they carry. */
+  close(): void {
+    this.#closing = true
+    for (const connection of this.#idle.splice(0)) connection.destroy()
+  }
+
+  destroy(): void {
+    this.close()
+    for (const connection of this.#all) connection.destroy()
+  }
+}
+
+/**
+ * A request on a connection that had served before. When the backend closed it in the same instant, without a byte of an
+ * answer, the request goes out once more on a fresh one: it is the connection that failed, not the backend.
+ */
+class Revival implements ResponseHandler {
+  readonly #handler: ResponseHandler
+  readonly #connection: Connection
+  readonly #again: () => void
+
+  constructor(handler: ResponseHandler, connection: Connection, again: () => void) {
+    this.#handler = handler
+    this.#connection = connection
+    this.#again = again
+  }
+
+  onConnect(abort: () => void): void { this.#handler.onConnect(abort) }
+  onHeaders(status: number, raw: string[], resume: () => void): void { this.#handler.onHeaders(status, raw, resume) }
+  onData(bytes: Buffer): boolean { return this.#handler.onData(bytes) }
+  onComplete(): void { this.#handler.onComplete() }
+
+  onError(error: Error & { code?: string }): void {
+    if (this.#connection.stale && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) this.#again()
+    else this.#handler.onError(error)
+  }
+}

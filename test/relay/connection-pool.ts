@@ -1,0 +1,145 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import t from 'tap'
+import { ConnectionPool } from '../../src/relay/http1/pool.js'
+
+type OnRequest = (socket: Socket, request: string, connection: number) => void
+
+async function serve (t: Tap, onRequest: OnRequest) {
+  let connections = 0
+  const sockets = new Set<Socket>()
+  const server = createServer(socket => {
+    const connection = ++connections
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('close', () => sockets.delete(socket))
+    socket.on('data', bytes => onRequest(socket, bytes.toString('latin1'), connection))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const pool = new ConnectionPool({ host: '127.0.0.1', port, tls: undefined, connectTimeoutMs: 2000 }, `127.0.0.1:${port}`, { now: () => performance.now() })
+  t.teardown(() => {
+    pool.destroy()
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return { pool, connections: () => connections, sockets }
+}
+type Tap = Pick<typeof t, 'teardown'>
+
+interface Answer { status: number, body: string, error: string | undefined }
+
+function ask (pool: ConnectionPool, body = 'x'): Promise<Answer> {
+  return new Promise(resolve => {
+    const answer: Answer = { status: 0, body: '', error: undefined }
+    pool.dispatch({ method: 'POST', path: '/p?q', headers: ['content-type', 'application/json'], body: Buffer.from(body) }, {
+      onConnect () {},
+      onHeaders (status) { answer.status = status },
+      onData (bytes) { answer.body += bytes.toString('latin1'); return true },
+      onComplete () { resolve(answer) },
+      onError (error) { answer.error = error.code ?? error.message; resolve(answer) },
+    })
+  })
+}
+
+const ok = (body: string, more = '') => `HTTP/1.1 200 OK\r\n${more}content-length: ${body.length}\r\n\r\n${body}`
+
+t.test('one connection serves request after request, and the request is what was asked', async t => {
+  const seen: string[] = []
+  const { pool, connections } = await serve(t, (socket, request) => { seen.push(request); socket.write(ok('fine')) })
+  t.match(await ask(pool), { status: 200, body: 'fine' })
+  t.match(await ask(pool, 'y'.repeat(3)), { body: 'fine' })
+  t.equal(connections(), 1)
+  t.match(seen[1], /^POST \/p\?q HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\ncontent-type: application\/json\r\ncontent-length: 3\r\n\r\nyyy$/)
+})
+
+t.test('requests at once have connections of their own, and no cap holds one back', async t => {
+  const { pool, connections } = await serve(t, socket => { setTimeout(() => socket.write(ok('fine')), 30) })
+  const answers = await Promise.all(Array.from({ length: 150 }, () => ask(pool)))
+  t.ok(answers.every(answer => answer.body === 'fine'))
+  t.equal(connections(), 150)
+})
+
+t.test('a connection that the backend closed under a request is replaced, once and only where nothing was answered', async t => {
+  let requests = 0
+  const { pool, connections } = await serve(t, (socket, _request, connection) => {
+    requests++
+    if (requests === 2) socket.resetAndDestroy()
+    else socket.write(ok(`by ${connection}`))
+  })
+  t.match(await ask(pool), { body: 'by 1' })
+  t.match(await ask(pool), { body: 'by 2', error: undefined })
+  t.equal(connections(), 2)
+})
+
+t.test('a fresh connection that is closed without an answer is a failure', async t => {
+  const { pool, connections } = await serve(t, socket => socket.resetAndDestroy())
+  t.equal((await ask(pool)).error, 'ECONNRESET')
+  t.equal(connections(), 1)
+})
+
+t.test('an answer that breaks off is a failure and is not asked for again', async t => {
+  let requests = 0
+  const { pool } = await serve(t, socket => {
+    if (++requests === 1) socket.write(ok('fine'))
+    else { socket.write('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhal'); socket.end() }
+  })
+  await ask(pool)
+  t.match(await ask(pool), { body: 'hal', error: 'ECONNRESET' })
+  t.equal(requests, 2)
+})
+
+t.test('unasked bytes on an idle connection poison nobody', async t => {
+  const { pool, connections, sockets } = await serve(t, (socket, _request, connection) => { socket.write(ok(`by ${connection}`)) })
+  await ask(pool)
+  for (const socket of sockets) socket.write(ok('poison'))
+  await new Promise<void>(resolve => { for (const socket of sockets) socket.once('close', () => resolve()) })
+  t.match(await ask(pool), { body: 'by 2' })
+  t.equal(connections(), 2)
+})
+
+t.test('an answer that asks for it closes the connection', async t => {
+  const { pool, connections } = await serve(t, socket => { socket.write(ok('fine', 'connection: close\r\n')) })
+  await ask(pool)
+  await ask(pool)
+  t.equal(connections(), 2)
+})
+
+t.test('abort destroys the connection and tells nothing', async t => {
+  let gone: () => void
+  const left = new Promise<void>(resolve => { gone = resolve })
+  const { pool } = await serve(t, socket => { socket.on('close', () => gone()) })
+  pool.dispatch({ method: 'POST', path: '/', headers: [], body: Buffer.from('x') }, {
+    onConnect (abort) { setTimeout(abort, 20) },
+    onHeaders () { t.fail('told') },
+    onData () { t.fail('told'); return true },
+    onComplete () { t.fail('told') },
+    onError () { t.fail('told') },
+  })
+  await left
+})
+
+t.test('a reader that has enough stops the backend until it resumes', async t => {
+  const size = 24 * 1024 * 1024
+  const { pool, sockets } = await serve(t, socket => { socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`); socket.write(Buffer.alloc(size)) })
+  let resume: (() => void) | undefined
+  let bytesRead = 0
+  const done = new Promise<void>((resolve, reject) => {
+    pool.dispatch({ method: 'POST', path: '/', headers: [], body: Buffer.from('x') }, {
+      onConnect () {},
+      onHeaders (_status, _raw, go) { resume = go },
+      onData (bytes) { bytesRead += bytes.length; return false },
+      onComplete: resolve,
+      onError: reject,
+    })
+  })
+  while (bytesRead === 0) await new Promise(resolve => setImmediate(resolve))
+  const held = bytesRead
+  for (let i = 0; i < 50; i++) await new Promise(resolve => setImmediate(resolve))
+  t.equal(bytesRead, held, 'nothing comes while paused')
+  t.ok([...sockets][0]!.writableLength > 0, 'the backend is held up')
+  const timer = setInterval(() => resume!(), 1)
+  await done
+  clearInterval(timer)
+  t.equal(bytesRead, size)
+})
