@@ -4,10 +4,10 @@ import type { RequestRecord } from './record.js'
 /** Text of a client's in a log line is cut to this. */
 const MAX_TEXT = 200
 
-/** The whole story of a request as one flat log line; members that do not apply are absent. */
-export function requestLine(record: RequestRecord): Record<string, string | number | boolean> {
+/** The whole story of a request as one flat log line; members that do not apply are undefined, and so absent from its JSON. */
+export function requestLine(record: RequestRecord): Record<string, string | number | boolean | undefined> {
   const { timeline, explanation } = record
-  return present({
+  return {
     request_id: timeline.id,
     outcome: record.outcome,
     status: record.status,
@@ -44,7 +44,7 @@ export function requestLine(record: RequestRecord): Record<string, string | numb
     slack_ms: rounded(explanation?.slackMs),
     held_by: explanation?.heldBy,
     traceparent: record.traceparent,
-  })
+  }
 }
 
 function clip(text: string | undefined): string | undefined {
@@ -54,8 +54,4 @@ function clip(text: string | undefined): string | undefined {
 /** Microseconds are enough for anybody who reads. */
 function rounded(ms: Ms | undefined): Ms | undefined {
   return ms === undefined ? undefined : Math.round(ms * 1000) / 1000
-}
-
-function present(members: Record<string, string | number | boolean | undefined>): Record<string, string | number | boolean> {
-  return Object.fromEntries(Object.entries(members).filter((entry): entry is [string, string | number | boolean] => entry[1] !== undefined))
 }

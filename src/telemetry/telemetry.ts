@@ -25,6 +25,7 @@ class Observer implements Telemetry {
   readonly recent = new RecentRequests()
   readonly ledger = new GoodputLedger()
   readonly log
+  readonly #requestLog
   readonly #metrics: Metrics
   readonly #labels = new LabelNames()
   readonly #now: () => Ms
@@ -43,6 +44,7 @@ class Observer implements Telemetry {
     this.#metrics = new Metrics(this.#labels)
     this.#stdout = logStream === undefined ? openStdout(() => this.#dropped('log')) : undefined
     this.log = createLogger(config.log.level, wallNow, logStream ?? this.#stdout!)
+    this.#requestLog = createLogger(config.log.level, wallNow, logStream ?? this.#stdout!, { redacted: false })
     this.#metrics.gauge('sluice_build_info').set(1, version)
     for (const result of ['applied', 'rejected']) this.#metrics.counter('sluice_config_reloads_total').child(result)
     this.#metrics.gauge('sluice_config_last_reload_success').set(1)
@@ -55,6 +57,7 @@ class Observer implements Telemetry {
   configure(config: Config): void {
     this.#config = config
     this.log.level = config.log.level
+    this.#requestLog.level = config.log.level
     this.#labels.configure(config)
     this.#requestFile = this.#openFile(this.#requestFile, config.log.request_file, 'requests')
     this.#auditFile = this.#openFile(this.#auditFile, config.log.audit_file, 'audit')
@@ -90,7 +93,7 @@ class Observer implements Telemetry {
     this.#metrics.finished(record)
     this.recent.add(record)
     for (const listener of this.#listeners) listener(record)
-    if (this.#config.log.requests) this.log[record.outcome === 'failed' ? 'warn' : 'info'](requestLine(record), 'request')
+    if (this.#config.log.requests) this.#requestLog[record.outcome === 'failed' ? 'warn' : 'info'](requestLine(record), 'request')
     this.#requestFile?.sink.write(`${JSON.stringify(record)}\n`)
   }
 
