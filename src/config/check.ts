@@ -53,6 +53,8 @@ const checkPools = ({ pools }: Config, report: Report): void => {
         report([...path, 'url'], fault, backend.url)
         continue
       }
+      const gpuFault = backend.gpu_metrics?.url === undefined ? undefined : urlFault(backend.gpu_metrics.url)
+      if (gpuFault !== undefined) report([...path, 'gpu_metrics', 'url'], gpuFault, backend.gpu_metrics!.url)
       once(urls, backend.url, pool, [...path, 'url'], 'this server is already a backend of pool', report)
       if (backend.name === undefined) continue
       reserved(backend.name, [...path, 'name'], report)

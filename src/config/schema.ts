@@ -49,6 +49,10 @@ const Backend = Type.Object({
   models: Type.Optional(Strings('Models that it serves. Absent: asked from its `/v1/models`.')),
   max_inflight: Type.Optional(Type.Integer({ minimum: 1, description: 'Hard cap on requests in flight. Absent: none.' })),
   cost_per_hour: Type.Optional(Type.Number({ minimum: 0, description: 'Cost per hour, for cost per million tokens. Absent: unknown.' })),
+  gpu_metrics: Type.Optional(Type.Object({
+    url: Type.String({ description: 'Whole address of the DCGM exporter\'s metrics, for example `http://10.0.0.1:9400/metrics`.' }),
+    gpus: Type.Optional(Strings('Indices or UUIDs of the backend\'s own GPUs. Absent: all of that machine.')),
+  }, { additionalProperties: false, description: 'Where its GPUs\' utilisation is read, for people to see. Absent: nowhere.' })),
   api_key: Type.Optional(Secret('Sent to this backend as its bearer token.')),
   tls: Tls,
 }, { additionalProperties: false, description: 'One model server.' })

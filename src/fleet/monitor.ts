@@ -4,6 +4,7 @@ import { Breaker } from './breaker.js'
 import type { EngineAdapter, EngineFacts } from './engines/adapter.js'
 import { ADAPTERS } from './engines/index.js'
 import { known } from './engines/json.js'
+import { GpuWatch } from './gpu.js'
 import { Health } from './health.js'
 import type { ProbeLanes } from './lanes.js'
 import { detectEngine, readFacts } from './learn.js'
@@ -65,6 +66,7 @@ export class BackendMonitor implements FleetBackend {
   #checkMs: Ms | undefined
   #unanswered = false
   #checking = false
+  #gpu: GpuWatch | undefined
   #stopped = false
   #checkDueAtMs: Ms = Infinity
   #healthTimer: NodeJS.Timeout | undefined
@@ -88,6 +90,7 @@ export class BackendMonitor implements FleetBackend {
     this.#health = new Health(healthOptions(limits))
     this.#breaker = new Breaker(breakerOptions(limits))
     this.#readings = new Readings(readingOptions(limits))
+    this.#gpu = gpuWatch(config, context)
     this.#stateSinceMs = context.clock.now()
     this.checked = new Promise((resolve) => { this.#onChecked = resolve })
   }
@@ -133,11 +136,15 @@ export class BackendMonitor implements FleetBackend {
     this.#stopped = true
     for (const timer of [this.#healthTimer, this.#scrapeTimer, this.#stateTimer]) clearTimeout(timer)
     this.#onChecked()
-    await this.#probe.close()
+    await Promise.all([this.#probe.close(), this.#gpu?.close()])
   }
 
   /** What may change while the same server is watched: everything but its address, key, TLS and kind. */
   configure(pool: PoolName, config: BackendConfig, limits: MonitorLimits): void {
+    if (JSON.stringify(config.gpu_metrics) !== JSON.stringify(this.#config.gpu_metrics)) {
+      void this.#gpu?.close()
+      this.#gpu = gpuWatch(config, this.#context)
+    }
     this.#pool = pool
     this.#config = config
     this.#limits = limits
@@ -184,6 +191,7 @@ export class BackendMonitor implements FleetBackend {
       reportError: this.#reportError,
       reportFrozen: this.#readings.isFrozen(nowMs),
       report: this.#report(nowMs),
+      gpuUtilizationRatio: this.#gpu?.ratio(readingOptions(this.#limits).staleAfterMs),
       costPerHour: this.#config.cost_per_hour,
     }
   }
@@ -268,6 +276,8 @@ export class BackendMonitor implements FleetBackend {
   async #scrape(): Promise<void> {
     const { metrics } = this.#adapter
     if (this.#stopped) return
+    // Beside the engine's own figures: a slow exporter holds nothing up.
+    void this.#gpu?.read(this.#limits.scrape.timeout)
     if (metrics === undefined || this.#health.status !== 'up') {
       this.#publishReport()
       return this.#scheduleScrape(this.#limits.scrape.interval)
@@ -359,6 +369,7 @@ export class BackendMonitor implements FleetBackend {
   }
 }
 
+const gpuWatch = ({ gpu_metrics: source }: BackendConfig, { clock }: MonitorContext) => source === undefined ? undefined : new GpuWatch(source, clock)
 const healthOptions = ({ health }: MonitorLimits) => ({ downAfter: health.down_after, upAfter: health.up_after })
 const breakerOptions = ({ breaker }: MonitorLimits) => ({ faults: breaker.faults, openMs: breaker.open })
 const readingOptions = ({ scrape }: MonitorLimits) => ({ staleAfterMs: Math.max(STALE_INTERVALS * scrape.interval, STALE_FLOOR_MS) })

@@ -81,6 +81,8 @@ export interface BackendSnapshot {
   /** Figures repeat although work went through: not believed. */
   readonly reportFrozen: boolean
   readonly report: EngineReport
+  /** Of its GPUs, 0 to 1; undefined = no source configured, or it says nothing. */
+  readonly gpuUtilizationRatio: number | undefined
   readonly costPerHour: number | undefined
 }
 

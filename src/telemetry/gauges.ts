@@ -14,7 +14,7 @@ const PULLED = [
   'sluice_admission_enforcing', 'sluice_queue_depth', 'sluice_queue_tokens', 'sluice_queue_oldest_wait_seconds',
   'sluice_backend_up', 'sluice_backend_draining', 'sluice_backend_inflight_requests', 'sluice_backend_inflight_prefill_tokens', 'sluice_backend_concurrency_limit',
   'sluice_backend_breaker_state', 'sluice_backend_engine_running', 'sluice_backend_engine_waiting',
-  'sluice_backend_kv_cache_usage_ratio', 'sluice_backend_prefix_cache_hit_ratio',
+  'sluice_backend_kv_cache_usage_ratio', 'sluice_backend_prefix_cache_hit_ratio', 'sluice_backend_gpu_utilization_ratio',
 ] as const satisfies readonly MetricName[]
 
 export interface GaugeInputs {
@@ -85,7 +85,7 @@ function collectScheduler(metrics: Metrics, { admission, classes, backends }: Sc
 }
 
 function collectBackends(metrics: Metrics, backends: readonly BackendGauges[]): void {
-  for (const { id, pool, state, operatorDrain, breaker, report } of backends) {
+  for (const { id, pool, state, operatorDrain, breaker, report, gpuUtilizationRatio } of backends) {
     metrics.gauge('sluice_backend_up').set(state === 'up' || state === 'degraded' ? 1 : 0, id, pool)
     metrics.gauge('sluice_backend_draining').set(operatorDrain ? 1 : 0, id, pool)
     metrics.gauge('sluice_backend_breaker_state').set(BREAKER[breaker], id, pool)
@@ -93,6 +93,7 @@ function collectBackends(metrics: Metrics, backends: readonly BackendGauges[]): 
     metrics.gauge('sluice_backend_engine_waiting').set(report.waiting, id, pool)
     metrics.gauge('sluice_backend_kv_cache_usage_ratio').set(report.kvUsageRatio, id, pool)
     metrics.gauge('sluice_backend_prefix_cache_hit_ratio').set(report.prefixHitRatio, id, pool)
+    metrics.gauge('sluice_backend_gpu_utilization_ratio').set(gpuUtilizationRatio, id, pool)
   }
 }
 

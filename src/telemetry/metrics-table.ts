@@ -292,6 +292,12 @@ export const METRICS = [
     action: 'Near 0 with conversational traffic: prefix caching is off, or prompts begin with something that varies.',
   },
   {
+    name: 'sluice_backend_gpu_utilization_ratio', group: 'backend', type: 'gauge', labels: BACKEND,
+    help: 'Mean utilisation of the backend\'s GPUs.',
+    meaning: '0 to 1, the share of time in which a kernel runs, from the DCGM exporter that `gpu_metrics` names; no value without one.',
+    action: 'High is not busy with good work: a decode step keeps a GPU at 1 with a single stream. Low with a queue: the engine waits for something else.',
+  },
+  {
     name: 'sluice_build_info', group: 'process', type: 'gauge', labels: ['version'],
     help: 'Version of Sluice; always 1.',
     meaning: 'The information is in the label.',

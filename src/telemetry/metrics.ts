@@ -117,8 +117,9 @@ export class Metrics {
     this.#predicted('tpot', explanation.predictedTpotMs, tpotMs(timeline))
     const infeasible = explanation.probe === true || explanation.wouldReject === true
     if (!infeasible || outcome === 'rejected' || outcome === 'expired' || outcome === 'cancelled') return
+    const wouldHaveMet = this.counter('sluice_rejections_would_have_met_total').child(className)
     this.counter('sluice_rejections_probed_total').child(className).add(1)
-    if (outcome === 'met') this.counter('sluice_rejections_would_have_met_total').child(className).add(1)
+    if (outcome === 'met') wouldHaveMet.add(1)
   }
 
   #tenant({ tenant, outcome, timeline }: RequestRecord): void {

@@ -34,6 +34,7 @@ export interface BackendGauges {
   readonly operatorDrain: boolean
   readonly breaker: 'closed' | 'open' | 'half_open'
   readonly report: EngineReport
+  readonly gpuUtilizationRatio?: number | undefined
   readonly costPerHour: number | undefined
 }
 
