@@ -1,10 +1,9 @@
 import type { Clock, Ms, Usage } from '../core/index.js'
 import { createStreamMeter, errorEvent, readAnswer, type StreamMeter } from '../protocol/index.js'
 import type { ResponseHandler } from './http1/connection.js'
-import type { ClientStream } from './client-stream.js'
 import { readResponseHead, streamHead, type ResponseHead } from './headers.js'
 import type { Sweep, Swept } from './sweep.js'
-import type { AttemptOwner, AttemptRequest, AttemptTimeouts } from './types.js'
+import type { AttemptOwner, AttemptRequest, AttemptTimeouts, ClientSide } from './types.js'
 import type { Upstream } from './upstream.js'
 import * as verdict from './verdict.js'
 import type { Failure } from './verdict.js'
@@ -28,7 +27,7 @@ const BLANK_LINE = Buffer.from('\n\n')
  */
 export class Attempt implements Swept, ResponseHandler {
   readonly #request: AttemptRequest
-  readonly #client: ClientStream
+  readonly #client: ClientSide
   readonly #owner: AttemptOwner
   readonly #timeouts: AttemptTimeouts
   readonly #clock: Clock
@@ -60,7 +59,7 @@ export class Attempt implements Swept, ResponseHandler {
   /** Bytes came since the last look; a clock reading per look is cheaper than one per chunk. */
   #active = false
 
-  constructor(request: AttemptRequest, client: ClientStream, owner: AttemptOwner, timeouts: AttemptTimeouts, credentialsPassed: boolean, clock: Clock, sweep: Sweep) {
+  constructor(request: AttemptRequest, client: ClientSide, owner: AttemptOwner, timeouts: AttemptTimeouts, credentialsPassed: boolean, clock: Clock, sweep: Sweep) {
     this.#request = request
     this.#client = client
     this.#owner = owner
@@ -207,9 +206,11 @@ export class Attempt implements Swept, ResponseHandler {
     }
     if (rest !== undefined) this.#forward(rest)
     if (meter.error !== undefined) {
+      const failure = verdict.judgeEngineError(meter.error, false)
+      if (this.#client.goesOn(failure)) return this.#fail(failure)
       // The engine has told the client itself; its bytes have gone through.
       this.#client.end()
-      return this.#end(verdict.judgeEngineError(meter.error, false))
+      return this.#end(failure)
     }
     if (!meter.finished) return this.#fail(verdict.truncated)
     this.#client.end()
@@ -283,7 +284,8 @@ export class Attempt implements Swept, ResponseHandler {
   /** After the head a failure is told in the stream and never looks like a clean end; before it, the owner decides. */
   #fail(failure: Failure): void {
     if (this.#phase === 'ended') return
-    if (this.#committed) {
+    const goesOn = this.#committed && this.#client.goesOn(failure)
+    if (this.#committed && !goesOn) {
       if (this.#phase === 'stream') {
         const midEvent = this.#lastOut !== undefined && !this.#lastOut.subarray(-2).equals(BLANK_LINE)
         this.#client.write(errorEvent(this.#request.dialect, failure.code ?? 'backend_error', failure.detail, midEvent))
@@ -293,7 +295,7 @@ export class Attempt implements Swept, ResponseHandler {
       }
     }
     const abort = this.#abortUpstream
-    this.#end({ ...failure, retryable: failure.retryable && !this.#committed })
+    this.#end({ ...failure, retryable: goesOn || (failure.retryable && !this.#committed) })
     abort?.()
   }
 

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Ms } from '../core/index.js'
+import type { Failure } from './verdict.js'
 
 const CRLF = Buffer.from('\r\n')
 /** Above this, copying into a frame costs more than a second write. */
@@ -106,6 +107,11 @@ export class ClientStream {
     this.#pending = []
     this.#pendingBytes = 0
     this.#raw.destroy()
+  }
+
+  /** Will another attempt go on where a broken stream stopped, so that the client need not be told? See `Continuation`. */
+  goesOn(_failure: Failure): boolean {
+    return false
   }
 
   flush(): void {

@@ -1,5 +1,6 @@
 export { Attempt } from './attempt.js'
 export { ClientStream } from './client-stream.js'
+export { Continuation } from './continuation.js'
 export { Sweep } from './sweep.js'
 export { Upstream, type UpstreamTarget } from './upstream.js'
 export type * from './types.js'

@@ -1,5 +1,12 @@
 import type { AttemptVerdict, Ms, Tokens, Usage } from '../core/index.js'
 import type { Dialect, ErrorCode } from '../protocol/index.js'
+import type { ClientStream } from './client-stream.js'
+import type { ContinuationWays } from './continuation-body.js'
+
+export type { ContinuationWays }
+
+/** What an attempt sees of the client: the client itself, or the one who keeps a broken answer going. */
+export type ClientSide = Pick<ClientStream, 'head' | 'write' | 'end' | 'answer' | 'cut' | 'onDrain' | 'stalledForMs' | 'goesOn'>
 
 /** Limits per phase of one attempt. */
 export interface AttemptTimeouts {

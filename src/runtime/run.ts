@@ -1,5 +1,5 @@
 import { noteLateness, type Explanation, type Ms, type PoolName, type Timeline, type Tokens } from '../core/index.js'
-import type { AttemptOwner, AttemptResult, GapRecorder } from '../relay/index.js'
+import type { AttemptOwner, AttemptResult, Continuation, GapRecorder } from '../relay/index.js'
 import { headerSafe } from './answers.js'
 import type { Lease } from './lease.js'
 import type { Job } from './types.js'
@@ -19,6 +19,8 @@ export class Run implements AttemptOwner {
   readonly timeline: Timeline
   readonly #listener: RunListener
   lease: Lease | undefined
+  /** Keeps a broken answer going, where the route wants it and the request allows it. */
+  continuation: Continuation | undefined
   explanation: Explanation | undefined
   /** Dispatch decision → request handed to a connection. */
   startedAtMs: Ms | undefined
@@ -55,17 +57,25 @@ export class Run implements AttemptOwner {
     this.timeline.backend = lease.backend
   }
 
+  /** Output tokens of earlier attempts that the client has. */
+  get carriedTokens(): Tokens {
+    return this.continuation === undefined ? 0 : this.continuation.carriedTokens
+  }
+
   connected(nowMs: Ms): void {
     this.timeline.connectedAtMs = nowMs
   }
 
   firstToken(nowMs: Ms): void {
-    this.timeline.firstTokenAtMs = nowMs
+    const { timeline } = this
+    if (timeline.firstTokenAtMs === undefined) timeline.firstTokenAtMs = nowMs
+    // The gap that a continuation had to bridge.
+    else if (timeline.lastTokenAtMs !== undefined) this.gaps.record(nowMs - timeline.lastTokenAtMs)
     this.#listener.onFirstToken(this)
   }
 
   tokens(total: Tokens, added: Tokens, nowMs: Ms): void {
-    noteLateness(this.timeline, this.job.spec.targets, total - added + 1, nowMs)
+    noteLateness(this.timeline, this.job.spec.targets, this.carriedTokens + total - added + 1, nowMs)
   }
 
   progress(tokens: Tokens): void {

@@ -1,8 +1,8 @@
-import { createScheduler, outcomeOf, type BackendId, type Clock, type Decision, type Ending, type Ms, type Scheduler, type SchedulerEvent, type SchedulerState, type Tokens } from '../core/index.js'
+import { createScheduler, outcomeOf, type BackendId, type Clock, type Decision, type Ending, type Ms, type Scheduler, type SchedulerEvent, type SchedulerState, type Tokens, type Usage } from '../core/index.js'
 import type { Config } from '../config/index.js'
 import type { Fleet, FleetBackend, FleetChange } from '../fleet/index.js'
 import { lengthOf, withIncludeUsage, type ErrorCode } from '../protocol/index.js'
-import { Attempt, Sweep, type AttemptRequest, type AttemptResult, type Upstream } from '../relay/index.js'
+import { Attempt, Continuation, Sweep, type AttemptRequest, type AttemptResult, type Upstream } from '../relay/index.js'
 import { Alarm } from './alarm.js'
 import { refuse, type Refusal } from './answers.js'
 import { BackendLink } from './backends.js'
@@ -94,6 +94,7 @@ export class Runtime implements RunListener {
     if (job.client.ended) return this.#finish(run, 'cancelled', 499)
     if (this.#draining) return this.#refuse(run, 'rejected', { code: 'draining', reason: 'draining', retryCanMeet: true })
     job.client.onGone = () => this.#cancel(run)
+    if (job.continuation) run.continuation = Continuation.of(job.client, job.fields, job.body)
     this.#retries.request()
     run.timeline.queuedAtMs = nowMs
     const { spec } = job
@@ -169,7 +170,9 @@ export class Runtime implements RunListener {
     const { job } = run
     const { timeouts } = this.#config
     run.startedAtMs = this.#clock.now()
-    const attempt = new Attempt(attemptRequest(job, backend), job.client, run, {
+    const request = attemptRequest(run, backend)
+    if (request === undefined) return this.onAttemptEnded(run, UNABLE)
+    const attempt = new Attempt(request, run.continuation ?? job.client, run, {
       connectMs: timeouts.connect,
       firstTokenMs: timeouts.first_token,
       idleMs: timeouts.idle,
@@ -195,7 +198,7 @@ export class Runtime implements RunListener {
     if (lease === undefined) return
     this.#fleet.attemptProgressed(lease.backend, lease.dispatchedAtMs)
     const { firstTokenAtMs, receivedAtMs } = run.timeline
-    if (firstTokenAtMs !== undefined) this.#telemetry.firstToken(lease.backend, run.job.spec.class, firstTokenAtMs - lease.dispatchedAtMs, firstTokenAtMs - receivedAtMs, run.explanation)
+    if (firstTokenAtMs !== undefined && run.carriedTokens === 0) this.#telemetry.firstToken(lease.backend, run.job.spec.class, firstTokenAtMs - lease.dispatchedAtMs, firstTokenAtMs - receivedAtMs, run.explanation)
     this.#feed({ type: 'first_token', id: run.timeline.id })
   }
 
@@ -205,18 +208,22 @@ export class Runtime implements RunListener {
 
   onAttemptEnded(run: Run, result: AttemptResult): void {
     const { id } = run.timeline
-    const { verdict, usage, retryAfterMs } = result
+    const { verdict, retryAfterMs } = result
+    const usage = run.continuation === undefined ? result.usage : run.continuation.total(result.usage)
     const attempt = run.lease?.attempt
-    if (attempt !== undefined) this.#measure(run, attempt, result)
+    if (attempt !== undefined) this.#measure(run, attempt, usage)
+    const begun = run.continuation?.begun === true
     this.#release(run, verdict)
     const after = retryAfterMs === undefined ? {} : { retryAfterMs }
     if (result.retryable && this.#mayRetry(run)) {
       run.failed = result
-      this.#feed({ type: 'retry', id, verdict, ...after })
+      if (begun) run.continuation!.restart()
+      this.#feed({ type: 'retry', id, verdict, ...after, ...(begun && { continues: true }) })
       return
     }
     this.#feed({ type: 'end', id, verdict, ...(usage === undefined ? {} : { usage }), ...after })
-    if (verdict === 'success') return this.#finish(run, 'completed', result.status)
+    // An answer that came in one piece cannot be the rest of a stream.
+    if (verdict === 'success' && (!begun || run.job.client.ended)) return this.#finish(run, 'completed', result.status)
     this.#answerFailure(run, result)
   }
 
@@ -229,13 +236,13 @@ export class Runtime implements RunListener {
       && this.#retries.take(nowMs)
   }
 
-  #measure(run: Run, attempt: Attempt, { usage }: Pick<AttemptResult, 'usage'>): void {
+  #measure(run: Run, attempt: Attempt, usage: Usage | undefined): void {
     const { timeline } = run
-    timeline.lastTokenAtMs = attempt.lastTokenAtMs
+    timeline.lastTokenAtMs = attempt.lastTokenAtMs ?? timeline.lastTokenAtMs
     timeline.promptTokens = usage?.promptTokens
     timeline.cachedTokens = usage?.cachedTokens
     timeline.outputTokensEstimated = usage?.outputTokens === undefined
-    timeline.outputTokens = usage?.outputTokens ?? (attempt.tokenEvents > 0 ? attempt.tokenEvents : undefined)
+    timeline.outputTokens = usage?.outputTokens ?? (run.carriedTokens + attempt.tokenEvents || undefined)
   }
 
   // Ends.
@@ -243,7 +250,8 @@ export class Runtime implements RunListener {
   #answerFailure(run: Run, result: AttemptResult): void {
     const { code, detail, status, refusal, committed } = result
     const { client } = run.job
-    if (committed) return this.#finish(run, 'failed', client.status, code, detail)
+    if (run.continuation?.begun === true) run.continuation.giveUp(code ?? 'backend_error', detail)
+    if (committed || client.headWritten) return this.#finish(run, 'failed', client.status, code, detail)
     if (refusal !== undefined) {
       // The request is at fault, and the backend says so best: its bytes and its status.
       client.answer(refusal.status, [...refusal.headers, ...run.headers()], refusal.body)
@@ -256,6 +264,10 @@ export class Runtime implements RunListener {
   }
 
   #refuse(run: Run, ending: Ending, refusal: Refusal): void {
+    if (run.continuation?.begun === true) {
+      run.continuation.giveUp(refusal.code, refusal.message)
+      return this.#finish(run, 'failed', run.job.client.status, refusal.code, refusal.message)
+    }
     const status = refuse(run.job, refusal, run.headers())
     this.#finish(run, ending, status, refusal.code, refusal.message)
   }
@@ -264,7 +276,7 @@ export class Runtime implements RunListener {
     if (run.ended) return
     const attempt = run.lease?.attempt
     if (attempt !== undefined) {
-      this.#measure(run, attempt, { usage: undefined })
+      this.#measure(run, attempt, undefined)
       attempt.abort()
     }
     this.#release(run, 'cancelled')
@@ -342,7 +354,7 @@ export class Runtime implements RunListener {
   #cutOff(run: Run): void {
     const attempt = run.lease?.attempt
     if (attempt !== undefined) {
-      this.#measure(run, attempt, { usage: undefined })
+      this.#measure(run, attempt, undefined)
       attempt.breakOff({ verdict: 'cancelled', retryable: false, status: 503, code: 'draining', detail: 'the gateway is shutting down' })
       return
     }
@@ -359,12 +371,19 @@ export class Runtime implements RunListener {
   }
 }
 
-/** The body as it came, but for the question about usage where the engine answers it and the client did not ask. */
-function attemptRequest(job: Job, backend: FleetBackend): AttemptRequest {
+/**
+ * The body as it came, but for the question about usage where the engine answers it and the client did not ask, and for
+ * what a continuation needs. Undefined: this backend cannot take the answer over.
+ */
+function attemptRequest({ job, continuation }: Run, backend: FleetBackend): AttemptRequest | undefined {
   const { fields, body } = job
   const ask = fields.stream && !fields.includeUsage && USAGE_ON_DEMAND.has(fields.dialect) && backend.adapter.reportsUsageWhenAsked
   let sent = body
-  if (ask) {
+  if (continuation !== undefined) {
+    const written = continuation.body(backend.adapter.continuation, ask)
+    if (written === undefined) return undefined
+    sent = written
+  } else if (ask) {
     const pieces = withIncludeUsage(body, fields)
     sent = Buffer.concat(pieces, lengthOf(pieces))
   }
@@ -376,6 +395,11 @@ function attemptRequest(job: Job, backend: FleetBackend): AttemptRequest {
 const retryOptions = ({ retries }: Config) => ({ ratio: retries.budget_ratio, minPerSecond: retries.min_per_second })
 
 const sentence = (detail: string): string => `${detail[0]!.toUpperCase()}${detail.slice(1)}.`
+
+const UNABLE: AttemptResult = {
+  verdict: 'cancelled', retryable: true, committed: false, status: 502, code: 'backend_error',
+  detail: 'the model server broke off its answer, and no other one could go on with it', usage: undefined, retryAfterMs: undefined, refusal: undefined,
+}
 
 const GONE: AttemptResult = {
   verdict: 'cancelled', retryable: true, committed: false, status: 503, code: 'backend_error',

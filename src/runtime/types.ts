@@ -23,6 +23,8 @@ export interface Job {
   /** The client's own credentials are among `headers`. */
   readonly credentialsPassed: boolean
   readonly client: ClientStream
+  /** The route wants a broken answer finished elsewhere, where that can be exact. */
+  readonly continuation: boolean
   /** When the client itself gives up, where it said so: no retry after that. */
   readonly givesUpAtMs: Ms | undefined
   /** Public id of the request. */

@@ -26,7 +26,7 @@ export class StaticFleet implements Fleet {
       return [id, {
         id, pool, origin: url.origin, basePath: url.pathname.replace(/\/$/, ''), apiKey: backend.api_key, tls: undefined,
         costPerHour: undefined, engine: backend.engine, state: 'up' as BackendState, models: backend.models,
-        adapter: { reportsUsageWhenAsked: backend.engine !== 'openai' } as EngineAdapter,
+        adapter: { reportsUsageWhenAsked: backend.engine !== 'openai', ...(backend.engine === 'vllm' && { continuation: { tokenIds: true } }) } as EngineAdapter,
       }] as const
     })))
   }

@@ -58,4 +58,6 @@ export interface EngineAdapter {
   aliases(model: string): readonly string[]
   /** Does it honour `stream_options.include_usage` on the OpenAI stream routes? Only then may the gateway ask for it. */
   readonly reportsUsageWhenAsked: boolean
+  /** Can it go on with an answer that another server began? Absent: no. */
+  readonly continuation?: { readonly tokenIds: boolean }
 }

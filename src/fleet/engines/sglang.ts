@@ -25,6 +25,7 @@ export const sglang: EngineAdapter = {
   facts: [openaiModels],
   aliases: () => [],
   reportsUsageWhenAsked: true,
+  continuation: { tokenIds: false },
 }
 
 function read(metrics: MetricSet): EngineReading {

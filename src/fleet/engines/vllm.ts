@@ -27,6 +27,7 @@ export const vllm: EngineAdapter = {
   facts: [openaiModels],
   aliases: () => [],
   reportsUsageWhenAsked: true,
+  continuation: { tokenIds: true },
 }
 
 function read(metrics: MetricSet): EngineReading {

@@ -55,6 +55,7 @@ function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, bodyRe
     fields,
     errorShape: endpoint.errorShape,
     route: classified.route,
+    continuation: classified.continuation,
     method: 'POST',
     path,
     target: query < 0 ? path : path + request.raw.url!.slice(query),

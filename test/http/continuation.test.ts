@@ -1,0 +1,127 @@
+// An answer that one backend began and another one finishes: the client must not be able to tell.
+import t, { type Test } from 'tap'
+import { startEmulator, type Emulator, type FaultPlan } from '../../src/emulator/index.js'
+import { send } from '../helpers/client.js'
+import { IDLE, startGateway } from '../helpers/gateway.js'
+
+const MODEL = 'llama-3.1-8b-instruct'
+const clock = { now: () => performance.now() }
+
+const setUp = async (t: Test, more: Record<string, unknown> = {}, count = 3) => {
+  const servers: Emulator[] = []
+  for (let i = 0; i < count; i++) servers.push(await startEmulator({ engine: 'vllm', clock, model: MODEL, speed: 40 }))
+  t.teardown(() => Promise.all(servers.map(server => server.stop())))
+  const gateway = await startGateway(t, {
+    pools: { main: { backends: servers.map(({ url }, i) => ({ url, name: `b${i + 1}`, engine: 'vllm', models: [MODEL] })) } },
+    routes: [{ match: { header: { 'x-plain': '1' } }, class: 'default' }, { match: {}, class: 'default', continuation: true }],
+    timeouts: { idle: '400ms' },
+    ...more,
+  })
+  const faults = (...plans: FaultPlan[]) => Promise.all(servers.map((server, i) => server.control.setFaults(plans[i] ?? {})))
+  return { servers, gateway, faults }
+}
+
+const CHAT = { model: MODEL, stream: true, messages: [{ role: 'user', content: 'Tell me about the sea, 12345.' }], max_tokens: 40 }
+const COMPLETION = { model: MODEL, stream: true, prompt: 'The sea is', max_tokens: 40 }
+const PATHS: readonly (readonly [string, object])[] = [['/v1/chat/completions', CHAT], ['/v1/completions', COMPLETION]]
+
+interface Chunk { id: string, created: number, model: string, choices: { delta?: { role?: string, content?: string }, text?: string, finish_reason: string | null, token_ids?: unknown }[], usage?: Record<string, number>, error?: { code: string }, prompt_token_ids?: unknown }
+
+const read = (text: string) => {
+  const events = text.split('\n\n').filter(event => event.startsWith('data: ')).map(event => event.slice(6))
+  const chunks = events.filter(event => event !== '[DONE]').map(event => JSON.parse(event) as Chunk)
+  return {
+    chunks,
+    done: events.at(-1) === '[DONE]',
+    text: chunks.map(({ choices }) => choices?.[0]?.delta?.content ?? choices?.[0]?.text ?? '').join(''),
+    finish: chunks.flatMap(({ choices }) => choices?.[0]?.finish_reason ?? []),
+    roles: chunks.filter(({ choices }) => choices?.[0]?.delta?.role !== undefined).length,
+    usage: chunks.find(({ usage }) => usage)?.usage,
+    error: chunks.find(({ error }) => error)?.error,
+    ids: new Set(chunks.map(({ id, created, model }) => `${id} ${created} ${model}`)).size,
+  }
+}
+
+t.test('greedy decoding: whatever breaks, the answer is the undisturbed one', async t => {
+  const { gateway, faults } = await setUp(t)
+  const breaks = ['reset-stream', 'cut-mid-event', 'cut-mid-utf8', 'stall', 'error-event', 'end-early'] as const
+  for (const [path, body] of PATHS) {
+    await faults()
+    const asked = JSON.stringify({ ...body, stream_options: { include_usage: true } })
+    const undisturbed = read((await send(`${gateway.url}${path}`, asked, { 'x-plain': '1' }).answer).text)
+    t.ok(undisturbed.done && undisturbed.text.length > 40)
+    await gateway.nextRecord()
+    for (const kind of breaks) {
+      for (const afterTokens of [1, 17]) {
+        await faults(...new Array<FaultPlan>(3).fill({ rules: [{ kind, afterTokens, count: 1 }] }).map((plan, i) => i < 2 ? plan : {}))
+        const { text, headers } = await send(`${gateway.url}${path}`, asked).answer
+        const got = read(text)
+        const what = `${path} ${kind} after ${afterTokens}`
+        const record = await gateway.nextRecord()
+        t.equal(got.text, undisturbed.text, `${what}: text (${record.timeline.attempts} attempts)`)
+        t.same([got.done, got.finish, got.roles, got.error, got.ids], [true, undisturbed.finish, undisturbed.roles, undefined, 1], what)
+        t.same(got.usage, undisturbed.usage, `${what}: usage`)
+        t.notMatch(text, /token_ids/)
+        t.equal(headers['x-sluice-attempts'], '1', 'as known when the head went out')
+        t.match(record, { outcome: 'untargeted', status: 200, timeline: { outputTokens: undisturbed.usage!['completion_tokens'], promptTokens: undisturbed.usage!['prompt_tokens'] } }, what)
+        t.same(gateway.runtime.gauges, IDLE)
+      }
+    }
+  }
+  t.ok(gateway.records.filter(({ timeline }) => timeline.attempts > 1).length >= 12, 'answers were continued')
+})
+
+t.test('what cannot be continued exactly is told', async t => {
+  const { gateway, faults } = await setUp(t, {}, 2)
+  const cut: FaultPlan = { rules: [{ kind: 'reset-stream', afterTokens: 5 }] }
+  const cases: Record<string, object> = {
+    tools: { tools: [{ type: 'function', function: { name: 'f', parameters: {} } }], tool_choice: 'required' },
+    'structured output': { response_format: { type: 'json_object' } },
+    'several answers': { n: 2 },
+    'stop strings': { stop: ['\u0000'] },
+    reasoning: { emulate_reasoning_tokens: 10 },
+  }
+  for (const [name, more] of Object.entries(cases)) {
+    await faults(cut, cut)
+    const { text, status } = await send(`${gateway.url}/v1/chat/completions`, JSON.stringify({ ...CHAT, ...more })).answer
+    t.equal(status, 200, name)
+    t.match(read(text), { done: false, error: { code: 'backend_error' } }, name)
+    t.match(await gateway.nextRecord(), { outcome: 'failed', timeline: { attempts: 1 } }, name)
+  }
+  await faults(cut, cut)
+  t.match(read((await send(`${gateway.url}/v1/chat/completions`, JSON.stringify(CHAT), { 'x-plain': '1' }).answer).text), { done: false, error: { code: 'backend_error' } }, 'a route without continuation')
+  await gateway.nextRecord()
+  t.same(gateway.runtime.gauges, IDLE)
+})
+
+t.test('when nobody is left to go on, the client is told, once', async t => {
+  const { gateway, faults } = await setUp(t, {}, 2)
+  const cut: FaultPlan = { rules: [{ kind: 'reset-stream', afterTokens: 5 }] }
+  await faults(cut, cut)
+  const { text, cutOff } = await send(`${gateway.url}/v1/chat/completions`, JSON.stringify(CHAT)).answer
+  const got = read(text)
+  t.equal(cutOff, false)
+  t.match(got, { done: false, error: { code: 'backend_error' }, roles: 1 })
+  t.equal(text.match(/"error"/g)!.length, 1)
+  t.match(await gateway.nextRecord(), { outcome: 'failed', code: 'backend_error', timeline: { attempts: 2, outputTokens: 10 } })
+  await faults(cut, { rules: [{ kind: 'status', status: 400 }] })
+  t.match(read((await send(`${gateway.url}/v1/chat/completions`, JSON.stringify(CHAT)).answer).text).done, false, 'a refusal of the rest is no answer')
+  await gateway.nextRecord()
+  t.same(gateway.runtime.gauges, IDLE)
+})
+
+t.test('a client that leaves while the rest is sought is gone everywhere', async t => {
+  const { gateway, faults, servers } = await setUp(t, {}, 2)
+  await faults({ rules: [{ kind: 'reset-stream', afterTokens: 5 }] }, { rules: [{ kind: 'hang-after-headers' }] })
+  let record
+  do {
+    const client = send(`${gateway.url}/v1/chat/completions`, JSON.stringify(CHAT))
+    await Promise.race([client.firstBytes, new Promise(resolve => setTimeout(resolve, 100))])
+    await new Promise(resolve => setTimeout(resolve, 50))
+    client.leave()
+    record = await gateway.nextRecord()
+  } while (record.timeline.attempts < 2)
+  t.match(record, { outcome: 'cancelled' })
+  t.same(gateway.runtime.gauges, IDLE)
+  while (servers.some(({ control }) => control.state().requests.active > 0)) await new Promise(resolve => setTimeout(resolve, 5))
+})
