@@ -38,6 +38,8 @@ export class TrackedRequest {
   /** Backends whose attempt failed; not tried again. */
   readonly failedOn: BackendId[] = []
   heldBy: HeldBy | undefined
+  /** All backends turned it down; until then it is enough to ask those that changed since. */
+  askAllAtMs: Ms = -Infinity
   prospect: Prospect = 'good'
   verdict: Feasibility = 'unknown'
   /** Found infeasible, whatever was made of it. */

@@ -15,10 +15,16 @@ import type { Placement } from './placement/placement.js'
 import { createPlacement } from './placement/registry.js'
 import { TrackedRequest } from './request.js'
 import { schedulerState } from './state.js'
-import type { AttemptVerdict, BackendId, BackendState, ClassName, EngineReport, Ms, Random, RefusalReason, RequestId, RequestSpec, Usage } from './types.js'
+import type { AttemptVerdict, BackendId, BackendState, ClassName, EngineReport, Ms, Random, RefusalReason, RequestId, RequestSpec, ServiceClass, Usage } from './types.js'
 
 /** How soon to look again at what is held for a reason that time alone may end. */
 const LOOK_AGAIN_MS = 20
+/** How long sheddable work is refused after a request that may not be shed was found infeasible. */
+const SHED_MS = 1000
+/** How many that wait for a warm backend others of their lane may pass, */
+const MAX_PASSED_WARM = 16
+/** and how many that wait for any, where somebody watches; batch work is not filled into every gap. */
+const MAX_PASSED = 3
 /** A head's forecast holds for so long. */
 const FORECAST_MS = 5
 
@@ -50,6 +56,8 @@ class SloScheduler implements Scheduler {
   #changed: Backend | 'all' | 'none' = 'all'
   #sequence = 0
   #waiting = 0
+  /** Until when sheddable work is refused. */
+  #shedUntilMs: Ms = -Infinity
   #nowMs: Ms
   /** When the driver will call back by itself. */
   #wakeAtMs: Ms = Infinity
@@ -108,8 +116,17 @@ class SloScheduler implements Scheduler {
       this.#refuse('reject', request, lane.tiers.length > 0 || this.#fleet.backends.size === 0 ? 'no_healthy_backend' : 'model_not_found')
       return
     }
+    if (this.#sheds(serviceClass)) {
+      this.#refuse('reject', request, 'shed_lower_class')
+      return
+    }
     this.#requests.set(spec.id, request)
     this.#enqueue(request, lane)
+  }
+
+  /** A class that may be shed, and has work waiting already, goes first when classes that may not be are losing requests. */
+  #sheds({ name, sheddable }: ServiceClass): boolean {
+    return sheddable && this.#nowMs < this.#shedUntilMs && this.#queued(name) > 0 && this.#admission.effectiveMode(this.#nowMs) === 'enforce'
   }
 
   #enqueue(request: TrackedRequest, lane: Lane): void {
@@ -250,19 +267,26 @@ class SloScheduler implements Scheduler {
     this.#lookAgainAtMs = Infinity
     if (this.#waiting === 0) return
     for (const backend of this.#fleet.backends.values()) backend.settle(this.#nowMs)
-    for (const lane of inOrder(this.#fleet.lanes, this.#nowMs, this.#order)) {
-      for (let head = lane.head(); head !== undefined; head = lane.head()) {
-        if (!this.#dispatchHead(head, lane)) break
-      }
-    }
+    for (const lane of inOrder(this.#fleet.lanes, this.#nowMs, this.#order)) this.#dispatchLane(lane)
   }
 
-  /** `false` if it stays where it is, and so all behind it. */
+  /** Up to a few that must stay where they are do not hold up those behind them. */
+  #dispatchLane(lane: Lane): void {
+    let passed = 0
+    for (let head = lane.head(); head !== undefined; head = lane.head()) {
+      if (this.#dispatchHead(head, lane)) continue
+      if (++passed > mayBePassed(head)) break
+      lane.setAside(head)
+    }
+    if (passed > 0) lane.restore()
+  }
+
+  /** `false` if it stays where it is. */
   #dispatchHead(request: TrackedRequest, lane: Lane): boolean {
     if (this.#judges && !this.#admit(request, lane)) return true
     const backend = this.#choose(request, lane)
     if (backend === undefined) {
-      this.#lookAgainAtMs = Math.min(this.#lookAgainAtMs, lane.askAllAtMs)
+      this.#lookAgainAtMs = Math.min(this.#lookAgainAtMs, request.askAllAtMs)
       return false
     }
     this.#dequeue(request)
@@ -273,19 +297,18 @@ class SloScheduler implements Scheduler {
     return true
   }
 
-  /** A head that all backends turned down a moment ago is offered to the one that has changed since. */
+  /** What all backends turned down a moment ago is offered to the one that has changed since. */
   #choose(request: TrackedRequest, lane: Lane): Backend | undefined {
     const changed = this.#changed
-    const known = changed !== 'all' && lane.blockedHead === request && this.#nowMs < lane.askAllAtMs
+    const known = changed !== 'all' && this.#nowMs < request.askAllAtMs
     if (known && changed === 'none') return undefined
-    const only = known && changed !== 'none' ? changed : undefined
+    // Who waits for a warm backend compares it with all others.
+    const only = known && changed !== 'none' && request.heldBy !== 'warm_backend' ? changed : undefined
     const open = this.#open.find(request, lane, this.#placement.reach, only, this.#nowMs)
     const backend = open.length === 0 ? undefined : this.#placement.place(request, open, this.#nowMs)
     if (backend !== undefined || only !== undefined) return backend
     if (open.length === 0) request.heldBy = this.#open.heldBy
-    // Who waits for a warm backend may be better off with one that did not change.
-    lane.blockedHead = request.heldBy === 'warm_backend' ? undefined : request
-    lane.askAllAtMs = Math.min(this.#nowMs + LOOK_AGAIN_MS, this.#open.resumesAtMs)
+    request.askAllAtMs = Math.min(this.#nowMs + LOOK_AGAIN_MS, this.#open.resumesAtMs)
     return undefined
   }
 
@@ -305,6 +328,7 @@ class SloScheduler implements Scheduler {
 
   #infeasible(request: TrackedRequest, lane: Lane): boolean {
     request.wouldReject = true
+    if (!request.class.sheddable) this.#shedUntilMs = this.#nowMs + SHED_MS
     const treatment = this.#admission.treat(request, this.#nowMs)
     if (treatment === 'probe') {
       request.probe = true
@@ -388,4 +412,9 @@ function changedBy(event: SchedulerEvent, requests: ReadonlyMap<RequestId, Track
     case 'retry': return requests.get(event.id)?.lease?.backend ?? 'none'
     default: return 'all'
   }
+}
+
+function mayBePassed({ heldBy, interactive }: TrackedRequest): number {
+  if (heldBy === 'warm_backend') return MAX_PASSED_WARM
+  return interactive ? MAX_PASSED : 0
 }

@@ -1,6 +1,6 @@
 import type { Backend } from '../ledger/backend.js'
 import type { TrackedRequest } from '../request.js'
-import type { Ms, ServiceClass, TenantName, Tokens } from '../types.js'
+import type { ServiceClass, TenantName, Tokens } from '../types.js'
 import type { FairShare } from './fair-share.js'
 import { Heap } from './heap.js'
 
@@ -34,13 +34,11 @@ export class Lane {
   readonly prospect: Prospect
   /** Where it stands among lanes at this moment; smaller goes first. */
   urgency = 0
-  /** The head that no backend could take when all were asked, and until when it is enough to ask those that changed since. */
-  blockedHead: TrackedRequest | undefined
-  askAllAtMs: Ms = 0
   queued = 0
   queuedTokens: Tokens = 0
   readonly #tenants = new Map<TenantName, Heap<TrackedRequest>>()
   readonly #shares: FairShare
+  readonly #aside: TrackedRequest[] = []
   #head: TrackedRequest | undefined
 
   constructor(serviceClass: ServiceClass, { tiers, home }: Reachable, prospect: Prospect, shares: FairShare) {
@@ -55,20 +53,13 @@ export class Lane {
     request.lane = this
     this.queued++
     this.queuedTokens += request.promptTokens
-    const { tenant } = request.spec
-    let heap = this.#tenants.get(tenant)
-    if (heap === undefined) {
-      heap = new Heap(byKey)
-      this.#tenants.set(tenant, heap)
-    }
-    heap.push(request)
-    this.#shares.waits(tenant)
-    this.#head = undefined
+    this.#insert(request)
+    this.#shares.waits(request.spec.tenant)
   }
 
   /** Whose turn it is; stays the same until it leaves or another comes. */
   head(): TrackedRequest | undefined {
-    if (this.queued === 0) return undefined
+    if (this.queued === this.#aside.length) return undefined
     return this.#head ??= this.#nextHead()
   }
 
@@ -85,6 +76,18 @@ export class Lane {
     if (this.queued === 0) this.#tenants.clear()
   }
 
+  /** Lets the next one become the head, until `restore()`. */
+  setAside(request: TrackedRequest): void {
+    this.#tenants.get(request.spec.tenant)?.pop()
+    this.#aside.push(request)
+    this.#head = undefined
+  }
+
+  restore(): void {
+    for (const request of this.#aside) this.#insert(request)
+    this.#aside.length = 0
+  }
+
   /** All that wait, in no order. */
   waiting(): readonly TrackedRequest[] {
     return [...this.#tenants.values()].flatMap((heap) => heap.items().filter(({ lane }) => lane === this))
@@ -96,6 +99,17 @@ export class Lane {
       this.remove(request)
       yield request
     }
+  }
+
+  #insert(request: TrackedRequest): void {
+    const { tenant } = request.spec
+    let heap = this.#tenants.get(tenant)
+    if (heap === undefined) {
+      heap = new Heap(byKey)
+      this.#tenants.set(tenant, heap)
+    }
+    heap.push(request)
+    this.#head = undefined
   }
 
   #nextHead(): TrackedRequest | undefined {
