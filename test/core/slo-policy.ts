@@ -1,0 +1,180 @@
+import fc from 'fast-check'
+import t from 'tap'
+import type { AdmissionMode, SchedulerOptions, ServiceClass } from '../../src/core/index.js'
+import { FalseRejections } from '../../src/core/admission/false-rejections.js'
+import { Drive } from './support/drive.js'
+import { backend, options, serviceClass } from './support/fleet.js'
+
+const targets = { ttftMs: 500, tpotMs: 50 }
+const chat = { class: 'chat', targets, promptTokens: 2000 }
+
+function slo(mode: AdmissionMode = 'enforce', over: Partial<ServiceClass> = {}, backends = [backend('a')], probeShare = 0): SchedulerOptions {
+  const made = options('slo', { classes: [serviceClass('chat', { targets, ...over }), serviceClass('batch', { targets: { deadlineMs: 60_000 } })], backends })
+  return { ...made, admission: { ...made.admission, mode, probeShare } }
+}
+
+/** A backend whose speed is known well: 0.1 ms per prompt token unless said otherwise, 20 ms per token. */
+function taught(made: SchedulerOptions, msPerToken = 0.1): Drive {
+  const drive = new Drive(made)
+  for (let i = 0; i < 40; i++) drive.teach(`t${i}`, { ...chat, targets: {}, promptTokens: 500 + 100 * (i % 7) }, msPerToken, 20)
+  return drive
+}
+
+t.test('the next prompt waits for the first token of the last', async (t) => {
+  const drive = new Drive(slo())
+  drive.arrive('1', chat)
+  drive.arrive('2', chat)
+  t.equal(drive.backendOf('1'), 'a')
+  t.equal(drive.backendOf('2'), undefined)
+  drive.at(200).send({ type: 'first_token', id: '1' })
+  drive.at(2000).send({ type: 'progress', id: '1', outputTokens: 150 })
+  drive.send({ type: 'tick' })
+  t.equal(drive.decisions.find(({ id, type }) => id === '2' && type === 'dispatch')?.why.heldBy, 'prefill_in_flight')
+})
+
+t.test('a prompt that would break a running stream is held, and goes when the stream has slack or has ended', async (t) => {
+  const drive = taught(slo())
+  const start = drive.nowMs
+  drive.arrive('young', { ...chat, promptTokens: 500 })
+  drive.at(start + 60).send({ type: 'first_token', id: 'young' })
+  const [held] = drive.at(start + 70).arrive('long', { ...chat, targets: { ttftMs: 30_000, tpotMs: 80 }, promptTokens: 8000 })
+  t.equal(held, undefined, 'its 800 ms would take the young stream past 50 ms a token')
+  drive.at(start + 400).send({ type: 'end', id: 'young', verdict: 'success', usage: { outputTokens: 10 } })
+  t.equal(drive.backendOf('long'), 'a')
+})
+
+t.test('the learned model decides: ten times slower prompts, and the same request is refused', async (t) => {
+  const verdicts = [0.1, 1].map((msPerToken) => {
+    const drive = taught(slo(), msPerToken)
+    const [decision] = drive.arrive('asked', { ...chat, promptTokens: 1500 })
+    return decision?.type
+  })
+  t.same(verdicts, ['dispatch', 'reject'])
+})
+
+t.test('the learned model decides where: the backend that has shown to be slow is avoided', async (t) => {
+  const drive = new Drive(slo('off', {}, [backend('a'), backend('b')]))
+  for (const [taught, other, msPerToken] of [['a', 'b', 0.5], ['b', 'a', 0.05]] as const) {
+    drive.send({ type: 'backend_state', backend: other, state: 'down' })
+    for (let i = 0; i < 40; i++) drive.teach(`${taught}${i}`, { ...chat, targets: {}, promptTokens: 500 + 100 * (i % 7) }, msPerToken, 20)
+    drive.send({ type: 'backend_state', backend: other, state: 'up' })
+  }
+  for (let i = 0; i < 5; i++) {
+    drive.nowMs += 10_000
+    drive.arrive(`v${i}`, { ...chat, promptTokens: 1000 })
+    t.equal(drive.backendOf(`v${i}`), 'b')
+    drive.send({ type: 'cancel', id: `v${i}` })
+  }
+})
+
+t.test('no infeasible verdict without a fresh measured model', async (t) => {
+  fc.assert(fc.property(
+    fc.integer({ min: 0, max: 19 }), fc.integer({ min: 100, max: 200_000 }), fc.integer({ min: 1, max: 400 }), fc.boolean(),
+    (samples, promptTokens, ttftMs, stale) => {
+      const drive = new Drive(slo())
+      const lessons = stale ? 40 : samples
+      for (let i = 0; i < lessons; i++) drive.teach(`t${i}`, { ...chat, targets: {}, promptTokens: 500 }, 1, 20)
+      if (stale) drive.nowMs += 120_000
+      for (const { type, why } of drive.arrive('asked', { ...chat, targets: { ttftMs, tpotMs: 50 }, promptTokens })) {
+        if (type !== 'dispatch' || why.verdict === 'infeasible' || why.wouldReject === true) throw new Error(`${type}, ${why.verdict} after ${lessons} samples`)
+      }
+    },
+  ), { seed: 7, numRuns: 60 })
+  t.pass('never refused on a guess')
+})
+
+t.test('observe refuses nothing, and says what it would have refused', async (t) => {
+  const drive = taught(slo('observe'), 1)
+  const decisions = [...drive.arrive('asked', { ...chat, promptTokens: 3000 }), ...drive.send({ type: 'tick' })]
+  t.equal(decisions[0]?.type, 'dispatch')
+  t.equal(decisions[0]?.why.wouldReject, true)
+})
+
+t.test('off neither judges nor refuses', async (t) => {
+  const [decision] = taught(slo('off'), 1).arrive('asked', { ...chat, promptTokens: 3000 })
+  t.equal(decision?.type, 'dispatch')
+  t.equal(decision?.why.wouldReject, undefined)
+})
+
+t.test('best effort is served in place of a refusal', async (t) => {
+  const drive = taught(slo('enforce', { onInfeasible: 'best_effort' }), 1)
+  drive.arrive('asked', { ...chat, promptTokens: 3000 })
+  drive.send({ type: 'tick' })
+  t.equal(drive.backendOf('asked'), 'a')
+})
+
+t.test('wrong rejections switch enforcement off, and it comes back', async (t) => {
+  const measured = new FalseRejections(0.2)
+  for (let i = 0; i < 19; i++) measured.measured(true, i)
+  t.notOk(measured.tripped(20), 'too few to say')
+  measured.measured(true, 20)
+  t.ok(measured.tripped(21))
+  t.same([measured.probed, measured.wouldHaveMet], [20, 20])
+  t.notOk(measured.tripped(60_000))
+  const right = new FalseRejections(0.2)
+  for (let i = 0; i < 200; i++) right.measured(i % 10 === 0, i)
+  t.notOk(right.tripped(200), 'one in ten is within the limit')
+})
+
+t.test('a probe is sent although infeasible, and counted by what became of it', async (t) => {
+  const drive = taught(slo('enforce', {}, [backend('a')], 1), 1)
+  drive.arrive('probe', { ...chat, promptTokens: 3000 })
+  drive.send({ type: 'tick' })
+  t.equal(drive.backendOf('probe'), 'a')
+  drive.nowMs += 20
+  drive.send({ type: 'first_token', id: 'probe' })
+  drive.send({ type: 'end', id: 'probe', verdict: 'success', usage: { outputTokens: 1 } })
+  t.match(drive.scheduler.state(drive.nowMs).admission, { probed: 1, wouldHaveMet: 1 })
+})
+
+t.test('batch work is served within its own limit however busy the interactive classes are', async (t) => {
+  const drive = new Drive(slo('off', { queueLimit: 100_000 }))
+  drive.arrive('patient', { class: 'batch', targets: { deadlineMs: 60_000 }, promptTokens: 500 })
+  drive.send({ type: 'cancel', id: 'patient' })
+  drive.arrive('first', chat)
+  drive.arrive('waiting', { class: 'batch', targets: { deadlineMs: 60_000 }, promptTokens: 500 })
+  let running = 'first'
+  for (let i = 0; drive.backendOf('waiting') === undefined && drive.nowMs < 60_000; i++) {
+    drive.arrive(`c${i}a`, chat)
+    drive.arrive(`c${i}b`, chat)
+    drive.nowMs += 210
+    const sent = drive.send({ type: 'first_token', id: running })
+    const next = [...sent, ...drive.send({ type: 'end', id: running, verdict: 'success', usage: { outputTokens: 1 } })].find(({ type }) => type === 'dispatch')
+    if (next !== undefined) running = next.id
+  }
+  t.ok(drive.nowMs < 60_000, `served after ${drive.nowMs} ms`)
+})
+
+t.test('tenants take turns by tokens, and idling earns nothing', async (t) => {
+  const drive = new Drive(slo('off', { queueLimit: 1000, maxQueueMs: 1e9 }))
+  const free = { ...chat, targets: { ttftMs: 1e6, tpotMs: 1e3 } }
+  drive.arrive('running', { ...free, tenant: 'greedy' })
+  for (let i = 0; i < 20; i++) drive.arrive(`g${i}`, { ...free, tenant: 'greedy' })
+  for (let i = 0; i < 3; i++) drive.arrive(`m${i}`, { ...free, tenant: 'modest' })
+  let running = 'running'
+  const order: string[] = []
+  for (let i = 0; i < 8; i++) {
+    drive.nowMs += 200
+    drive.send({ type: 'first_token', id: running })
+    drive.send({ type: 'end', id: running, verdict: 'success', usage: { outputTokens: 10 } })
+    drive.send({ type: 'tick' })
+    const last = drive.decisions.findLast(({ type }) => type === 'dispatch')!
+    if (last.id === running) break
+    running = last.id
+    order.push(running[0]!)
+  }
+  t.match(order.slice(0, 6).filter((who) => who === 'm').length, 3, `order ${order.join('')}: turn and turn about, though the greedy one came first`)
+})
+
+t.test('a backend that refuses is given less, and recovers', async (t) => {
+  const drive = new Drive(options('least-requests', { backends: [backend('a')] }))
+  for (let i = 0; i < 10; i++) drive.arrive(`${i}`)
+  drive.send({ type: 'retry', id: '9', verdict: 'backpressure', retryAfterMs: 500 })
+  t.equal(drive.scheduler.state(0).backends[0]?.concurrencyLimit, 7)
+  drive.at(400).send({ type: 'tick' })
+  for (let i = 0; i < 5; i++) drive.send({ type: 'end', id: `${i}`, verdict: 'success' })
+  t.equal(drive.decisions.filter(({ id }) => id === '9').length, 1, 'not while it asked for a pause')
+  drive.at(600).send({ type: 'tick' })
+  t.equal(drive.decisions.filter(({ id }) => id === '9').length, 2)
+  t.equal(drive.scheduler.state(60_000).backends[0]?.concurrencyLimit, undefined)
+})
