@@ -159,7 +159,7 @@ export const ConfigSchema = closed('Configuration of Sluice.', {
     max_tokens: Type.Integer({ minimum: 1, default: 1000000, description: 'Largest output cap a client may ask for, times `n`.' }),
     max_prompts: Type.Integer({ minimum: 1, default: 2048, description: 'Most prompts in one call.' }),
     deny_fields: Type.Array(Type.String(), {
-      default: ['kv_transfer_params', 'ec_transfer_params', 'bootstrap_host', 'bootstrap_port', 'bootstrap_room', 'disaggregated_params', 'routed_dp_rank', 'data_parallel_rank', 'disagg_prefill_dp_rank', 'lora_path', 'chat_template', 'prompt_embeds', 'input_embeds'],
+      default: ['kv_transfer_params', 'ec_transfer_params', 'bootstrap_host', 'bootstrap_port', 'bootstrap_room', 'disaggregated_params', 'routed_dp_rank', 'data_parallel_rank', 'disagg_prefill_dp_rank', 'lora_path', 'chat_template', 'prompt_embeds', 'input_embeds', 'priority'],
       description: 'Body members that are refused, since they steer a server\'s internals.',
     }),
   }),

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import Fastify, { LogController, type FastifyInstance } from 'fastify'
 import type { DataPlaneOptions } from './context.js'
 import { sendError } from './errors.js'
@@ -57,6 +58,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     frameworkErrors: (error, request, reply) => { sendError(error, request, reply.header('x-request-id', options.newId())) },
   }) as unknown as FastifyInstance
   app.server.maxConnections = config.limits.connections
+  // Without listeners Node would answer these two with nothing, or with a status alone.
+  app.server.on('connect', (_request: unknown, socket: Socket) => { clientError(Object.assign(new Error(), { code: 'CONNECT' }), socket) })
+  app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })
   app.setErrorHandler((error, request, reply) => {
     const { code } = sendError(error, request, reply)
     const status = reply.statusCode

@@ -6,6 +6,7 @@ const CAUSES: ReadonlyMap<string, readonly [number, string, ErrorCode, string]> 
   ['HPE_HEADER_OVERFLOW', [431, 'Request Header Fields Too Large', 'invalid_request', 'The request head is larger than the gateway accepts; send fewer or shorter headers.']],
   // Never 408: SDKs repeat it blindly.
   ['ERR_HTTP_REQUEST_TIMEOUT', [400, 'Bad Request', 'invalid_request', 'The request did not arrive in time; send head and body without a pause.']],
+  ['CONNECT', [405, 'Method Not Allowed', 'invalid_request', 'The gateway is no forward proxy: CONNECT is not served. Send requests to its own paths, such as POST /v1/chat/completions.']],
 ] as const)
 
 /** Even what cannot be parsed is answered with the error object, and then the connection is closed. */

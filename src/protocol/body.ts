@@ -271,21 +271,23 @@ class BodyReader {
   }
 
   /** TGI `parameters`, SGLang `sampling_params` (one object, or a list of them for a list of prompts). */
-  #sampling (i: number, owner: string): number {
+  #sampling (i: number, owner: string, depth = 1): number {
+    // The largest of a list stands for all of it.
+    if (this.#b[i] === OPEN_BRACKET && depth === 1) return this.#elements(i, depth, at => this.#sampling(at, owner, 2))
     if (this.#b[i] !== OPEN_BRACE) {
-      if (this.#isNull(i) || this.#b[i] === OPEN_BRACKET) return this.#skip(i, 1)
+      if (this.#isNull(i)) return this.#skip(i, depth)
       throw this.#wrong(owner, 'an object', i)
     }
     return this.#members(i, `${owner}.`, (name, at) => {
       const path = `${owner}.${name}`
       switch (name) {
-        case 'max_new_tokens': this.#cap = this.#integer(at, path, 0); break
-        case 'n': this.#n = this.#integer(at, path, 1); break
-        case 'best_of': this.#bestOf = this.#integer(at, path, 1); break
+        case 'max_new_tokens': this.#cap = larger(this.#cap, this.#integer(at, path, 0)); break
+        case 'n': this.#n = larger(this.#n, this.#integer(at, path, 1)); break
+        case 'best_of': this.#bestOf = larger(this.#bestOf, this.#integer(at, path, 1)); break
         case 'grammar': case 'json_schema': case 'regex': case 'ebnf': case 'structural_tag':
           if (!this.#isNull(at)) this.#structured = true
       }
-      return this.#skip(at, 2)
+      return this.#skip(at, depth + 1)
     })
   }
 
@@ -526,6 +528,8 @@ class BodyReader {
     return new Refusal(`The request body is not valid JSON: unexpected ${what} at byte ${at} (line ${line}, column ${at - lineStart + 1}).`, undefined)
   }
 }
+
+const larger = (a: number | undefined, b: number | undefined): number | undefined => a === undefined || (b !== undefined && b > a) ? b : a
 
 /** Bytes in UTF-8 of the UTF-16 unit spelled by four hex digits; each half of a surrogate pair counts 2 of the pair's 4. */
 function utf8Length (b: Uint8Array, hex: number): number {

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { configFrom, type Config } from '../../src/config/index.js'
-import type { BackendState } from '../../src/core/index.js'
+import type { BackendState, Clock } from '../../src/core/index.js'
 import { createRandom } from '../../src/core/index.js'
 import type { Fleet, FleetBackend, FleetChange } from '../../src/fleet/index.js'
 import { createDataPlane } from '../../src/gateway/index.js'
@@ -75,7 +75,7 @@ export interface TestGateway {
   close(): Promise<void>
 }
 
-export async function startGateway(t: Test, written: Readonly<Record<string, unknown>>): Promise<TestGateway> {
+export async function startGateway(t: Test, written: Readonly<Record<string, unknown>>, { clock = { now: () => performance.now() } }: { clock?: Clock } = {}): Promise<TestGateway> {
   const config = configFrom({ listen: { port: 0 }, admission: { mode: 'off' }, scheduling: { policy: 'round-robin' }, ...written })
   const fleet = new StaticFleet(config)
   const records: RequestRecord[] = []
@@ -97,7 +97,6 @@ export async function startGateway(t: Test, written: Readonly<Record<string, unk
       }
     },
   }
-  const clock = { now: () => performance.now() }
   const runtime = new Runtime({ config, fleet, telemetry, clock, random: createRandom(1) })
   let ids = 0
   const plane = createDataPlane({ config, runtime, fleet, telemetry, clock, wallClock: () => Date.now(), newId: () => `req-${++ids}` })

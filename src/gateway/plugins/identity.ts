@@ -10,6 +10,18 @@ export interface IdentityOptions extends DataPlaneOptions {
 
 const NOBODY: Tenant = { name: '', key: undefined, limits: undefined }
 
+const SLASH = 0x2f
+
+/** Node keeps the first of two such headers and drops the other, which a proxy in front may have gone by. */
+function isRepeated(name: string, rawHeaders: readonly string[]): boolean {
+  let seen = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const given = rawHeaders[i]!
+    if (given.length === name.length && given.toLowerCase() === name) seen++
+  }
+  return seen > 1
+}
+
 /** When did it come, what is it called, whose is it. */
 export const identity = fp<IdentityOptions>(async (app, { clock, wallClock, newId, settings }) => {
   app.decorateRequest('receivedAtMs', 0)
@@ -26,7 +38,8 @@ export const identity = fp<IdentityOptions>(async (app, { clock, wallClock, newI
     request.tenant = NOBODY
     request.settings = settings.current
     void reply.header('x-request-id', request.requestId)
-    if (!isValidHost(headers.host)) return done(new GatewayError('invalid_request', 'The Host header must be a host name or address, with or without a port.'))
+    if (request.raw.url!.charCodeAt(0) !== SLASH) return done(new GatewayError('invalid_request', 'The request target must be a path, such as /v1/chat/completions; the gateway is no forward proxy.'))
+    if (!isValidHost(headers.host) || isRepeated('host', request.raw.rawHeaders)) return done(new GatewayError('invalid_request', 'There must be one Host header, a host name or address with or without a port.'))
     try {
       request.tenant = request.settings.authenticate(headers)
     } catch (error) {

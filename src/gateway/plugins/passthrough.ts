@@ -6,7 +6,7 @@ import { endpointOf, headersToBackend, headersToClient, readRequestFields } from
 import { PassthroughClient, TICKET_HEADER } from '../../relay/index.js'
 import { assertModelAllowed } from '../auth.js'
 import type { DataPlaneOptions, Tenant } from '../context.js'
-import { GatewayError } from '../errors.js'
+import { GatewayError, pathOf } from '../errors.js'
 import { admit, NO_TOKENS } from '../limits/admit.js'
 import { unscheduledRecord } from '../record.js'
 
@@ -43,6 +43,8 @@ export const passthrough: FastifyPluginAsync<DataPlaneOptions> = async (app, { c
     undici: client as never,
     preHandler: (request, reply, done) => {
       const { tenant } = request as FastifyRequest
+      // The path goes on as it was written: only as it is written on the list may it be.
+      if (pathOf(request.url) !== request.routeOptions.url) throw new GatewayError('invalid_request', 'This path must be written without percent-encoding.', { status: 404 })
       checkModel(tenant, request.body)
       const backend = pick()
       const permit = admit(tenant, NO_TOKENS, clock)
