@@ -98,7 +98,6 @@ class LoadRun {
   readonly #throughput: Throughput = { completed: 0, inputTokens: 0, outputTokens: 0 }
   readonly #startMs: Ms
   readonly #now: () => Ms
-  #upcoming: { readonly atMs: Ms, readonly request: PlannedRequest, readonly id: string, readonly bytes: Buffer } | undefined
   #count = 0
   #sent = 0
   #stopped = false
@@ -147,15 +146,15 @@ class LoadRun {
 
   /** The next request is written before it is due, so that its making costs none of its time. */
   #prepare(): void {
-    this.#upcoming = this.#plan()
-    this.#alarm.set(this.#upcoming.atMs, () => {
-      const { request, atMs, id, bytes } = this.#upcoming!
+    const { request, atMs, id, bytes } = this.#plan()
+    if (atMs - this.#startMs >= this.#endOfArrivalsMs) return
+    this.#alarm.set(atMs, () => {
       this.#send(request, atMs, id, bytes)
-      if (!this.#stopped && atMs - this.#startMs < this.#lastArrivalMs) this.#prepare()
+      if (!this.#stopped) this.#prepare()
     })
   }
 
-  get #lastArrivalMs(): Ms {
+  get #endOfArrivalsMs(): Ms {
     const { warmupMs, measureMs, cooldownMs } = this.#options
     return warmupMs + measureMs + cooldownMs
   }

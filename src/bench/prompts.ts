@@ -10,7 +10,7 @@ const WORDS = ('about above across after again age air all also always among and
 const POOL_WORDS = 1 << 17
 
 /** Tokens that a chat template puts around one message. */
-export const CHAT_OVERHEAD: Tokens = 7
+export const CHAT_OVERHEAD: Tokens = 6
 
 /** Writes prompts as JSON-safe text. Within a run the same blocks give the same text; the rest of a prompt is of its own. */
 export class PromptWriter {

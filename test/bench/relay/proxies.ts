@@ -88,7 +88,8 @@ function cpuNsOf (pid: number): number {
   return total
 }
 
-async function start (name: string, port: number, command: string, args: string[]): Promise<Proxy> {
+/** Starts a program on the proxy's core, and waits until it listens. */
+export async function start (name: string, port: number, command: string, args: string[]): Promise<Proxy> {
   const child = spawn('taskset', ['-c', String(PROXY_CORE), command, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })
   await listening(port, child, name)
   const pids = () => family(child.pid!)

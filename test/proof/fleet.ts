@@ -1,0 +1,38 @@
+/** The emulated fleet: one process, so many servers. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+export interface EmulatedFleet {
+  readonly ports: readonly number[]
+  /** Waits until nothing is inside any server. */
+  idle(): Promise<void>
+  stop(): Promise<void>
+}
+
+export async function startFleet (count: number, preset: string, speed: number): Promise<EmulatedFleet> {
+  const child: ChildProcess = spawn(process.execPath, [
+    new URL('../../../../dist/cli/main.js', import.meta.url).pathname, 'emulate', '--json', '--count', String(count), '--preset', preset, '--speed', String(speed), '--seed', '1', '--port', '0',
+  ], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = await Promise.race([once(child.stdout!, 'data'), once(child, 'exit').then(() => { throw new Error('the emulated fleet did not start') })]) as [Buffer]
+  const { servers } = JSON.parse(String(line)) as { servers: { url: string }[] }
+  const isIdle = async (url: string) => {
+    const state = await (await fetch(`${url}/emulator/state`)).json() as { running: number, waiting: number }
+    return state.running + state.waiting === 0
+  }
+  return {
+    ports: servers.map(({ url }) => Number(new URL(url).port)),
+    idle: async () => {
+      for (let i = 0; i < 100; i++) {
+        if ((await Promise.all(servers.map(async ({ url }) => await isIdle(url)))).every(Boolean)) return
+        await sleep(100)
+      }
+      throw new Error('requests stay inside the fleet although their clients are gone')
+    },
+    stop: async () => {
+      if (child.exitCode !== null) return
+      child.kill('SIGTERM')
+      await once(child, 'exit')
+    },
+  }
+}
