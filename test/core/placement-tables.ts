@@ -1,12 +1,12 @@
 import t from 'tap'
-import type { PolicyName, RequestSpec } from '../../src/core/index.js'
+import type { FleetSpec, PolicyName, RequestSpec } from '../../src/core/index.js'
 import { Drive } from './support/drive.js'
-import { backend, fleet, options, serviceClass } from './support/fleet.js'
+import { backend, options, serviceClass } from './support/fleet.js'
 
 const three = { backends: [backend('a'), backend('b'), backend('c')] }
 
 /** Sends the requests one after the other, all still running, and answers with where each went. */
-function placed(policy: PolicyName, specs: Partial<RequestSpec>[], over: Parameters<typeof fleet>[0] = three): (string | undefined)[] {
+function placed(policy: PolicyName, specs: Partial<RequestSpec>[], over: Partial<FleetSpec> = three): (string | undefined)[] {
   const drive = new Drive(options(policy, over))
   specs.forEach((spec, i) => drive.at(i).arrive(`r${i}`, spec))
   return specs.map((_, i) => drive.backendOf(`r${i}`))

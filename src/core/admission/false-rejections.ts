@@ -4,6 +4,8 @@ import type { Ms } from '../types.js'
 const MEMORY_PROBES = 100
 /** Fewer probes prove nothing. */
 const MIN_PROBES = 20
+/** How long enforcement stays off after a measurement above the limit. */
+const TRIPPED_MS = 30_000
 
 /** How often a verdict `infeasible` was wrong, measured on the requests that were admitted in spite of it. */
 export class FalseRejections {
@@ -28,14 +30,11 @@ export class FalseRejections {
       this.wouldHaveMet++
       this.#metWeight++
     }
-    if (this.#weight >= MIN_PROBES && this.#metWeight / this.#weight > this.#maxRatio) this.#trippedUntilMs = nowMs + TRIPPED_MS
+    if (this.probed >= MIN_PROBES && this.#metWeight / this.#weight > this.#maxRatio) this.#trippedUntilMs = nowMs + TRIPPED_MS
   }
 
-  /** Enforcement is off until probes look better: while it is, every would-be rejection is a probe. */
+  /** Enforcement is off. Probes go on, and each that finds the ratio still above the limit keeps it off. */
   tripped(nowMs: Ms): boolean {
     return nowMs < this.#trippedUntilMs
   }
 }
-
-/** How long enforcement stays off after the last bad measurement. */
-const TRIPPED_MS = 30_000
