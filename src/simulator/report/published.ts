@@ -36,7 +36,7 @@ const FULL: Scale = {
   policies: ['slo', 'round-robin', 'least-requests', 'power-of-two', 'least-prefill-tokens', 'static-pools'],
   objectives: [0.9, 0.99],
   tolerance: 0.02,
-  conditions: RUN_DEFAULTS,
+  conditions: { ...RUN_DEFAULTS, measureMs: 120_000 },
 }
 
 const QUICK: Scale = {
