@@ -50,5 +50,5 @@ export default tseslint.config(
   { files: ['src/core/**/*.ts'], rules: { 'no-restricted-globals': ['error', ...banned([...AMBIENT, 'Date', 'Promise'], PURE)] } },
   // Reading a date of a trace is pure; a study waits for simulations that run on other threads.
   { files: ['src/simulator/**/*.ts'], rules: { 'no-restricted-globals': ['error', ...banned(AMBIENT, PURE)] } },
-  { files: ['scripts/**/*.js', 'test/**/*.ts', '.ci/*.js'], rules: { 'no-console': 'off' } },
+  { files: ['scripts/**/*.js', 'test/**/*.{ts,js}', '.ci/*.js'], rules: { 'no-console': 'off' } },
 )

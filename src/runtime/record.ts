@@ -25,5 +25,7 @@ export function requestRecord(run: Run, outcome: Outcome, status: number, code: 
     estimatedPromptTokens: run.explanation?.promptTokens,
     gatewayOverheadMs: beforeQueueMs + Math.max(0, beforeStartMs),
     traceparent: job.traceparent,
+    trace: job.trace,
+    attempts: run.attempts,
   }
 }

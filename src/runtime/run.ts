@@ -2,6 +2,7 @@ import { noteLateness, type Explanation, type Ms, type PoolName, type Timeline, 
 import type { AttemptOwner, AttemptResult, Continuation, GapRecorder } from '../relay/index.js'
 import { headerSafe } from './answers.js'
 import type { Lease } from './lease.js'
+import type { AttemptRecord } from '../telemetry/index.js'
 import type { Job } from './types.js'
 
 /** What a run tells its runtime. */
@@ -26,6 +27,7 @@ export class Run implements AttemptOwner {
   startedAtMs: Ms | undefined
   /** How the latest attempt failed, while the request waits for another one. */
   failed: AttemptResult | undefined
+  readonly attempts: AttemptRecord[] = []
   admitted = false
   ended = false
   gaps: GapRecorder = NO_GAPS

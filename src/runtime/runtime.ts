@@ -1,8 +1,9 @@
 import { createScheduler, outcomeOf, type BackendId, type Clock, type Decision, type Ending, type Ms, type Scheduler, type SchedulerEvent, type SchedulerState, type Tokens, type Usage } from '../core/index.js'
 import type { Config } from '../config/index.js'
 import type { Fleet, FleetBackend, FleetChange } from '../fleet/index.js'
-import { lengthOf, withIncludeUsage, type ErrorCode } from '../protocol/index.js'
+import { lengthOf, traceparentOf, withIncludeUsage, type ErrorCode } from '../protocol/index.js'
 import { Attempt, Continuation, Sweep, type AttemptRequest, type AttemptResult, type Upstream } from '../relay/index.js'
+import { attemptSpanId } from '../telemetry/index.js'
 import { Alarm } from './alarm.js'
 import { refuse, type Refusal } from './answers.js'
 import { BackendLink } from './backends.js'
@@ -189,6 +190,7 @@ export class Runtime implements RunListener {
     if (lease === undefined || !lease.release()) return
     this.#leases--
     run.lease = undefined
+    run.attempts.push({ backend: lease.backend, pool: run.timeline.pool ?? '', dispatchedAtMs: lease.dispatchedAtMs, endedAtMs: this.#clock.now(), verdict })
     this.#telemetry.attempt(lease.backend, verdict)
     this.#fleet.attemptEnded(lease.backend, verdict, lease.dispatchedAtMs)
   }
@@ -217,6 +219,8 @@ export class Runtime implements RunListener {
     const after = retryAfterMs === undefined ? {} : { retryAfterMs }
     if (result.retryable && this.#mayRetry(run)) {
       run.failed = result
+      // What a continuation carries on with is not lost.
+      if (!begun) this.#lost(run)
       if (begun) run.continuation!.restart()
       this.#feed({ type: 'retry', id, verdict, ...after, ...(begun && { continues: true }) })
       return
@@ -225,6 +229,15 @@ export class Runtime implements RunListener {
     // An answer that came in one piece cannot be the rest of a stream.
     if (verdict === 'success' && (!begun || run.job.client.ended)) return this.#finish(run, 'completed', result.status)
     this.#answerFailure(run, result)
+  }
+
+  /** What an attempt computed that is now done again elsewhere. */
+  #lost({ job, timeline, explanation, failed }: Run): void {
+    // A busy server's refusal cost nothing; what never reached the server neither.
+    if (failed?.verdict !== 'fault' || timeline.connectedAtMs === undefined) return
+    const promptTokens = timeline.promptTokens ?? explanation?.uncachedTokens ?? 0
+    const { outputTokens = 0 } = timeline
+    if (promptTokens + outputTokens > 0) this.#telemetry.attemptLost(job.spec.class, { promptTokens, outputTokens })
   }
 
   #mayRetry(run: Run): boolean {
@@ -375,8 +388,8 @@ export class Runtime implements RunListener {
  * The body as it came, but for the question about usage where the engine answers it and the client did not ask, and for
  * what a continuation needs. Undefined: this backend cannot take the answer over.
  */
-function attemptRequest({ job, continuation }: Run, backend: FleetBackend): AttemptRequest | undefined {
-  const { fields, body } = job
+function attemptRequest({ job, timeline, continuation }: Run, backend: FleetBackend): AttemptRequest | undefined {
+  const { fields, body, trace } = job
   const ask = fields.stream && !fields.includeUsage && USAGE_ON_DEMAND.has(fields.dialect) && backend.adapter.reportsUsageWhenAsked
   let sent = body
   if (continuation !== undefined) {
@@ -389,6 +402,7 @@ function attemptRequest({ job, continuation }: Run, backend: FleetBackend): Atte
   }
   const headers = [...job.headers]
   if (backend.apiKey !== undefined && !job.credentialsPassed) headers.push('authorization', `Bearer ${backend.apiKey}`)
+  if (trace !== undefined) headers.push('traceparent', traceparentOf(trace.traceId, attemptSpanId(trace.spanId, timeline.attempts), trace.flags))
   return { method: job.method, path: job.target, headers, body: sent, dialect: fields.dialect, stripUsage: ask }
 }
 

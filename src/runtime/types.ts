@@ -3,7 +3,7 @@ import type { Config } from '../config/index.js'
 import type { Fleet } from '../fleet/index.js'
 import type { ErrorShape, RequestFields } from '../protocol/index.js'
 import type { ClientStream } from '../relay/index.js'
-import type { Telemetry } from '../telemetry/index.js'
+import type { Telemetry, TraceIds } from '../telemetry/index.js'
 
 /** A request that the gateway has read, classified and found valid: all that is needed to schedule, send and account it. */
 export interface Job {
@@ -33,13 +33,15 @@ export interface Job {
   /** The body was complete; what came before was the client's time. */
   readonly bodyReadAtMs: Ms
   readonly traceparent: string | undefined
+  /** Where the request stands in its trace; undefined where traces are off. */
+  readonly trace: TraceIds | undefined
   /** Headers about the tenant's limits for the answer, names and values in turn. */
   readonly limitHeaders: readonly string[]
   /** Told once, when the request has its ending. */
   readonly onEnd: ((timeline: Timeline) => void) | undefined
 }
 
-export type RuntimeTelemetry = Pick<Telemetry, 'offered' | 'admission' | 'intervals' | 'firstToken' | 'attempt' | 'finished' | 'refused' | 'log'>
+export type RuntimeTelemetry = Pick<Telemetry, 'offered' | 'admission' | 'intervals' | 'firstToken' | 'attempt' | 'attemptLost' | 'finished' | 'refused' | 'log'>
 
 export interface RuntimeOptions {
   readonly config: Config

@@ -1,5 +1,6 @@
 export * from './types.js'
 export * from './record.js'
+export { attemptSpanId } from './otel/ids.js'
 export * from './metrics-table.js'
 export type { Pace } from './pace.js'
 export { RECENT_CAPACITY, RecentRequests } from './recent.js'

@@ -316,6 +316,12 @@ export const METRICS = [
     action: '0: run `sluice check` on the file; a restart would fail.',
   },
   {
+    name: 'sluice_otlp_exports_total', group: 'process', type: 'counter', labels: ['signal', 'result'],
+    help: 'Batches sent to the OTLP receiver.',
+    meaning: '`signal` is `traces` or `metrics`, `result` is `done` or `failed`; a batch that failed is lost. No series where no endpoint is configured.',
+    action: '`failed` rising: is the receiver at `telemetry.otlp_endpoint` there, and is it fast enough? Requests never wait for it.',
+  },
+  {
     name: 'sluice_log_lines_dropped_total', group: 'process', type: 'counter', labels: ['sink'],
     help: 'Log lines thrown away because their sink did not keep up.',
     meaning: '`sink` is `log`, `requests` or `audit`. Requests never wait for a log.',

@@ -1,4 +1,24 @@
-import type { ClassName, Explanation, Ms, Outcome, SloTargets, TenantName, Timeline, Tokens } from '../core/index.js'
+import type { AttemptVerdict, BackendId, ClassName, Explanation, Ms, Outcome, PoolName, SloTargets, TenantName, Timeline, Tokens } from '../core/index.js'
+
+/** Where a request stands in a trace; ids are lower-case hex of 32 and 16 digits. */
+export interface TraceIds {
+  readonly traceId: string
+  /** The request's own span. */
+  readonly spanId: string
+  /** The caller's span; undefined = the trace begins here. */
+  readonly parentId: string | undefined
+  /** Two hex digits; 01 = sampled. */
+  readonly flags: string
+}
+
+/** One attempt on a backend, from its dispatch to its end. */
+export interface AttemptRecord {
+  readonly backend: BackendId
+  readonly pool: PoolName
+  readonly dispatchedAtMs: Ms
+  readonly endedAtMs: Ms
+  readonly verdict: AttemptVerdict
+}
 
 /** The whole story of one request, made once, at its end: source of metrics, log line, /api/requests, traces and the request log. */
 export interface RequestRecord {
@@ -23,4 +43,8 @@ export interface RequestRecord {
   /** Time in the gateway that was neither queue nor upstream. */
   readonly gatewayOverheadMs: Ms | undefined
   readonly traceparent: string | undefined
+  /** Absent where traces are off. */
+  readonly trace?: TraceIds | undefined
+  /** In order, retried ones included; absent for what was never scheduled. */
+  readonly attempts?: readonly AttemptRecord[]
 }

@@ -7,6 +7,7 @@ import { createLogger } from './logger.js'
 import { Metrics } from './metrics.js'
 import type { Pace } from './pace.js'
 import { RecentRequests } from './recent.js'
+import { OtlpExport } from './otel/export.js'
 import type { RequestRecord } from './record.js'
 import { requestLine } from './request-line.js'
 import { openFile, openStdout, type FileSink, type Sink } from './sink.js'
@@ -36,9 +37,12 @@ class Observer implements Telemetry {
   #sources: GaugeSources | undefined
   #requestFile: LogFile | undefined
   #auditFile: LogFile | undefined
+  #otlp: OtlpExport | undefined
+  readonly #version: string
 
   constructor({ config, version, now, wallNow, logStream }: TelemetryOptions) {
     this.#config = config
+    this.#version = version
     this.#now = now
     this.#wallNow = wallNow
     this.#metrics = new Metrics(this.#labels)
@@ -61,6 +65,7 @@ class Observer implements Telemetry {
     this.#labels.configure(config)
     this.#requestFile = this.#openFile(this.#requestFile, config.log.request_file, 'requests')
     this.#auditFile = this.#openFile(this.#auditFile, config.log.audit_file, 'audit')
+    this.#configureOtlp(config.telemetry.otlp_endpoint)
   }
 
   observe(sources: GaugeSources): void { this.#sources = sources }
@@ -91,6 +96,7 @@ class Observer implements Telemetry {
   finished(record: RequestRecord): void {
     this.ledger.ended(record.class, record.timeline, record.targets, this.#now())
     this.#metrics.finished(record)
+    this.#otlp?.finished(record)
     this.recent.add(record)
     for (const listener of this.#listeners) listener(record)
     if (this.#config.log.requests) this.#requestLog[record.outcome === 'failed' ? 'warn' : 'info'](requestLine(record), 'request')
@@ -124,7 +130,19 @@ class Observer implements Telemetry {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#requestFile?.sink.close(), this.#auditFile?.sink.close(), this.#stdout?.close()])
+    await Promise.all([this.#otlp?.close(), this.#requestFile?.sink.close(), this.#auditFile?.sink.close(), this.#stdout?.close()])
+  }
+
+  #configureOtlp(endpoint: string | undefined): void {
+    if (this.#otlp?.endpoint === endpoint) return
+    void this.#otlp?.close()
+    this.#otlp = undefined
+    if (endpoint === undefined) return
+    const exports = this.#metrics.counter('sluice_otlp_exports_total')
+    for (const signal of ['traces', 'metrics']) for (const result of ['done', 'failed']) exports.child(signal, result)
+    this.#otlp = new OtlpExport(
+      { endpoint, version: this.#version, labels: this.#labels, onExport: (signal, ok) => { exports.child(signal, ok ? 'done' : 'failed').add(1) } },
+      (error) => { this.log.error({ err: error }, 'OpenTelemetry cannot be loaded; nothing is exported') })
   }
 
   /** The file of `path`, left open where it is the same one as before. */

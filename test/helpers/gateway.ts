@@ -85,7 +85,7 @@ export async function startGateway(t: Test, written: Readonly<Record<string, unk
   let read = 0
   const telemetry = {
     log: pino({ level: 'trace' }, { write: (line: string) => { log.push(line) } }),
-    offered: () => {}, admission: () => {}, attempt: () => {}, refused: () => {}, firstToken: () => {},
+    offered: () => {}, attemptLost: () => {}, admission: () => {}, attempt: () => {}, refused: () => {}, firstToken: () => {},
     intervals: () => ({ record: (gapMs: number) => { gaps.push(gapMs) } }),
     finished: (record: RequestRecord) => {
       records.push(record)

@@ -2,10 +2,11 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { RequestSpec } from '../../core/index.js'
 import {
   checkLimits, endpointOf, headersToBackend, readRequestFields, readTraceContext, SCHEDULED_PATHS, traceparentOf,
-  type Endpoint, type RequestFields, type RequestProblem,
+  type Endpoint, type RequestFields, type RequestProblem, type TraceContext,
 } from '../../protocol/index.js'
 import { ClientStream } from '../../relay/index.js'
 import type { Job } from '../../runtime/index.js'
+import type { TraceIds } from '../../telemetry/index.js'
 import { assertModelAllowed } from '../auth.js'
 import type { DataPlaneOptions } from '../context.js'
 import { admit, chargeOf, settle } from '../limits/admit.js'
@@ -16,12 +17,12 @@ const NO_BODY = Buffer.alloc(0)
 const NO_HEADERS: readonly string[] = []
 
 /** Everything that is scheduled: read, classify, promise, and over to the runtime, which answers. */
-export const generation: FastifyPluginAsync<DataPlaneOptions> = async (app, { runtime, clock }) => {
+export const generation: FastifyPluginAsync<DataPlaneOptions> = async (app, { runtime, clock, newId }) => {
   for (const path of SCHEDULED_PATHS) {
     const endpoint = endpointOf('POST', path)!
     app.post(path, (request, reply) => {
       const bodyReadAtMs = clock.now()
-      const job = jobOf(request, path, endpoint, bodyReadAtMs)
+      const job = jobOf(request, path, endpoint, bodyReadAtMs, newId)
       // Last of all checks: what is refused for any other reason uses nothing of the tenant's limits.
       const permit = admit(request.tenant, chargeOf(job.fields), clock)
       // From here on the answer is the runtime's: it writes to the socket, past the framework.
@@ -37,7 +38,7 @@ export const generation: FastifyPluginAsync<DataPlaneOptions> = async (app, { ru
 }
 
 /** All that is known of a request before it is scheduled; throws where it is not valid. */
-function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, bodyReadAtMs: number): Omit<Job, 'client' | 'limitHeaders' | 'onEnd'> {
+function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, bodyReadAtMs: number, newId: () => string): Omit<Job, 'client' | 'limitHeaders' | 'onEnd'> {
   const { tenant, settings: current, requestId, receivedAtMs, wallTimeMs } = request
   const { headers } = request.raw
   const read = readRequestFields(endpoint, (request.body as Buffer | undefined) ?? NO_BODY)
@@ -49,7 +50,8 @@ function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, bodyRe
   const classified = current.classify({ method: 'POST', path, model: fields.model, tenant: tenant.name, header: name => Object.hasOwn(headers, name) ? headers[name] : undefined })
   const promised = promise(classified.class, current.config, headers, tenant)
   const query = request.raw.url!.indexOf('?')
-  const trace = readTraceContext(headers)
+  const caller = readTraceContext(headers)
+  const trace = current.config.telemetry.otlp_endpoint === undefined ? undefined : traceOf(caller, newId)
   return {
     spec: specOf(requestId, tenant.name, receivedAtMs, fields, promised),
     fields,
@@ -60,14 +62,21 @@ function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, bodyRe
     path,
     target: query < 0 ? path : path + request.raw.url!.slice(query),
     body,
-    headers: upstreamHeaders(request, current.credentialsPassed),
+    headers: upstreamHeaders(request, current.credentialsPassed, trace !== undefined),
     credentialsPassed: current.credentialsPassed,
     givesUpAtMs: promised.clientTimeoutMs === undefined ? undefined : receivedAtMs + promised.clientTimeoutMs,
     requestId,
     wallTimeMs,
     bodyReadAtMs,
-    traceparent: trace === undefined ? undefined : traceparentOf(trace.traceId, trace.parentId, trace.flags),
+    traceparent: trace !== undefined ? traceparentOf(trace.traceId, trace.spanId, trace.flags) : caller === undefined ? undefined : traceparentOf(caller.traceId, caller.parentId, caller.flags),
+    trace,
   }
+}
+
+/** A span of the caller's trace, or the first of a new one. The caller's wish not to be sampled holds. */
+function traceOf(caller: TraceContext | undefined, newId: () => string): TraceIds {
+  const hex = () => newId().replaceAll('-', '')
+  return { traceId: caller?.traceId ?? hex(), spanId: hex().slice(16), parentId: caller?.parentId, flags: caller?.flags ?? '01' }
 }
 
 function specOf(id: string, tenant: string, receivedAtMs: number, fields: RequestFields, promised: Promised): RequestSpec {
@@ -90,11 +99,11 @@ function specOf(id: string, tenant: string, receivedAtMs: number, fields: Reques
   }
 }
 
-/** Names and values in turn. The answer must come uncompressed: its bytes are scanned. */
-function upstreamHeaders(request: FastifyRequest, credentialsPassed: boolean): string[] {
+/** Names and values in turn; a traced attempt brings a `traceparent` of its own. The answer must come uncompressed: its bytes are scanned. */
+function upstreamHeaders(request: FastifyRequest, credentialsPassed: boolean, traced: boolean): string[] {
   const out = ['accept-encoding', 'identity', 'x-request-id', request.requestId]
   const passing = headersToBackend(request.raw.headers, credentialsPassed)
-  for (const name of Object.keys(passing)) if (name !== 'x-request-id') out.push(name, passing[name]!)
+  for (const name of Object.keys(passing)) if (name !== 'x-request-id' && !(traced && name === 'traceparent')) out.push(name, passing[name]!)
   return out
 }
 
