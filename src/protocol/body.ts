@@ -273,9 +273,9 @@ class BodyReader {
   /** TGI `parameters`, SGLang `sampling_params` (one object, or a list of them for a list of prompts). */
   #sampling (i: number, owner: string, depth = 1): number {
     // The largest of a list stands for all of it.
-    if (this.#b[i] === OPEN_BRACKET && depth === 1) return this.#elements(i, depth, at => this.#sampling(at, owner, 2))
+    if (this.#b[i] === OPEN_BRACKET && depth === 1 && owner === 'sampling_params') return this.#elements(i, depth, at => this.#sampling(at, owner, 2))
     if (this.#b[i] !== OPEN_BRACE) {
-      if (this.#isNull(i)) return this.#skip(i, depth)
+      if (this.#isNull(i) || this.#b[i] === OPEN_BRACKET || depth > 1) return this.#skip(i, depth)
       throw this.#wrong(owner, 'an object', i)
     }
     return this.#members(i, `${owner}.`, (name, at) => {
