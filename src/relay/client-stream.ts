@@ -98,7 +98,9 @@ export class ClientStream {
     this.head(status, [...headers, 'content-length', String(body.length)])
     this.#ended = true
     this.bytesWritten += body.length
-    this.#raw.end(body)
+    // As one string with the head it leaves in one plain write; a buffer would take a gathering one.
+    if (body.length <= COPY_LIMIT) this.#raw.end(body.toString('latin1'), 'latin1')
+    else this.#raw.end(body)
   }
 
   /** Cut the connection: the one honest end where no error event can be sent any more. */

@@ -5,6 +5,9 @@ import type { Bytes, Ms } from '../core/index.js'
 
 /** Bytes that may wait for a slow disk or collector; what comes beyond is thrown away and counted. */
 const MAX_BUFFERED: Bytes = 16 * 1024 * 1024
+/** Lines leave together when there are this many bytes of them, or after this time: a system call per line would cost more than making it. */
+const BATCH: Bytes = 16 * 1024
+const FLUSH_MS: Ms = 100
 /** How long closing waits for what is buffered. */
 const CLOSE_MS: Ms = 1_000
 
@@ -22,7 +25,7 @@ export interface FileSink extends Sink {
 
 /** Standard output, which is flushed but never closed: it is not ours alone. Nobody is left to tell when it breaks. */
 export function openStdout(onDrop: () => void): Sink {
-  const stream = pino.destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED })
+  const stream = pino.destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED, minLength: BATCH, periodicFlush: FLUSH_MS })
   stream.on('drop', onDrop)
   stream.on('error', onDrop)
   return {
