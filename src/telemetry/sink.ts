@@ -6,7 +6,7 @@ import type { Bytes, Ms } from '../core/index.js'
 /** Bytes that may wait for a slow disk or collector; what comes beyond is thrown away and counted. */
 const MAX_BUFFERED: Bytes = 16 * 1024 * 1024
 /** Lines leave together when there are this many bytes of them, or after this time: a system call per line would cost more than making it. */
-const BATCH: Bytes = 16 * 1024
+const BATCH: Bytes = 8 * 1024
 const FLUSH_MS: Ms = 100
 /** How long closing waits for what is buffered. */
 const CLOSE_MS: Ms = 1_000
