@@ -99,9 +99,12 @@ export async function start (name: string, port: number, command: string, args: 
     cpuNs: () => pids().reduce((sum, pid) => sum + cpuNsOf(pid), 0),
     residentBytes: () => pids().reduce((sum, pid) => sum + 1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0), 0),
     stop: () => new Promise(resolve => {
-      child.once('exit', () => resolve())
+      const giveUp = setTimeout(() => { for (const pid of pids()) process.kill(pid, 'SIGKILL') }, 2000)
+      child.once('exit', () => {
+        clearTimeout(giveUp)
+        resolve()
+      })
       child.kill('SIGTERM')
-      setTimeout(() => { for (const pid of child.exitCode === null ? pids() : []) process.kill(pid, 'SIGKILL') }, 2000).unref()
     }),
   }
 }
