@@ -26,6 +26,15 @@ t.test('goodput does not fall as load rises', async t => {
   t.ok(at('slo', 1.5).interactive_attainment > 0.65)
 })
 
+t.test('conversations stay with their cache, and wait no longer for it than it is worth', async t => {
+  const conversations = WORKLOADS['multi-turn']!
+  const rate = 1.8 * saturatedRate(conversations, backends)
+  const ours = at('slo', 1.8, { workload: conversations, ratePerSecond: rate })
+  const theirs = at('cache-aware', 1.8, { workload: conversations, ratePerSecond: rate })
+  t.ok(ours.worst_attainment > 0.95, `slo ${ours.worst_attainment}`)
+  t.ok(ours.worst_attainment > theirs.worst_attainment + 0.05, `cache-aware ${theirs.worst_attainment}`)
+})
+
 t.test('what is refused could hardly have been served', async t => {
   const over = at('slo', 1.5)
   t.ok(over.rejected_ratio > 0.02)

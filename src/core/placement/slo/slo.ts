@@ -74,6 +74,8 @@ class SloPlacement implements Placement {
     let runnerUpScore = Infinity
     let warm: Backend | undefined
     let warmCost = Infinity
+    /** It could take the request now, and competes by score: there is nothing to wait for. */
+    let warmIsFree = false
     let heldBy: HeldBy = 'prefill_in_flight'
     const leftMs = Math.max(1, request.dueAtMs - nowMs)
     const patience = request.interactive ? 0 : Math.max(0, 2 * leftMs / (request.dueAtMs - request.spec.receivedAtMs) - 1)
@@ -86,6 +88,7 @@ class SloPlacement implements Placement {
       if (cacheable && cost < warmCost) {
         warm = backend
         warmCost = cost
+        warmIsFree = false
       }
       const tuning = TUNING[this.#fleet.poolMode(backend.spec.pool)]
       if (backend.prefills.length > 0 && backlogMs + workMs > tuning.windowMs) continue
@@ -106,6 +109,7 @@ class SloPlacement implements Placement {
           continue
         }
       }
+      if (backend === warm) warmIsFree = true
       const ttftMs = backlogMs + workMs + (backend.prefills.length === 0 ? backend.model.prefillBaseMs : 0)
       const tpot = request.tpotMs
       const tpotCost = tpot < Infinity ? 2 * predictedTpotMs(step, backend.prefill.share(nowMs), tpot, request.lengths.mean()) / tpot : 0
@@ -122,7 +126,7 @@ class SloPlacement implements Placement {
       }
     }
     if (best === undefined) return this.#hold(request, heldBy)
-    if (warm !== undefined && warm !== best && warmCost < WARM_ADVANTAGE * bestCost && this.#worthWaitingFor(warm, request, leftMs, nowMs)) {
+    if (warm !== undefined && !warmIsFree && warmCost < WARM_ADVANTAGE * bestCost && this.#worthWaitingFor(warm, request, leftMs, nowMs)) {
       return this.#hold(request, 'warm_backend')
     }
     this.#explain(request, best, bestScore, runnerUp, runnerUpScore, nowMs)
@@ -145,6 +149,7 @@ class SloPlacement implements Placement {
   }
 
   #worthWaitingFor(warm: Backend, request: TrackedRequest, leftMs: Ms, nowMs: Ms): boolean {
+    if (request.dueAtMs <= nowMs) return false
     const workMs = warm.model.prefillWorkMs(warm.uncachedTokens(request))
     const backlogMs = warm.backlogMs(nowMs)
     if (backlogMs + workMs > WARM_TTFT_SHARE * leftMs) return false
