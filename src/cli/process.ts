@@ -23,6 +23,8 @@ export interface Io {
   readonly terminal: { readonly out: boolean, readonly err: boolean }
   /** Calls `handler` on each such signal, in place of the default action, until the returned function is called. */
   readonly onSignal: (signal: Signal, handler: () => void) => () => void
+  /** Calls `handler` with each error that nobody caught, promises' included, in place of ending at once. */
+  readonly onFault: (handler: (error: unknown) => void) => void
 }
 
 export const realIo: Io = {
@@ -38,6 +40,8 @@ export const realIo: Io = {
     process.on(signal, handler)
     return () => { process.off(signal, handler) }
   },
+  // Rejections that nobody handles arrive here as well.
+  onFault: handler => { process.on('uncaughtException', handler) },
 }
 
 /** Runs the program on this process: its arguments, its exit code. */

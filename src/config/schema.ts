@@ -155,6 +155,7 @@ export const ConfigSchema = closed('Configuration of Sluice.', {
     body: Size({ default: '32MiB', description: 'Largest request body.' }),
     headers: Size({ default: '16KiB', description: 'Largest request head.' }),
     connections: Type.Integer({ minimum: 1, default: 20000, description: 'Most client connections.' }),
+    event_loop_lag: Duration({ default: '250ms', zero: true, description: 'How late the gateway\'s own event loop may run before it takes no new requests; sheddable classes are refused at half of it. 0: never.' }),
     max_n: Type.Integer({ minimum: 1, default: 128, description: 'Largest `n` or `best_of`.' }),
     max_tokens: Type.Integer({ minimum: 1, default: 1000000, description: 'Largest output cap a client may ask for, times `n`.' }),
     max_prompts: Type.Integer({ minimum: 1, default: 2048, description: 'Most prompts in one call.' }),

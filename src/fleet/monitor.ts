@@ -224,7 +224,8 @@ export class BackendMonitor implements FleetBackend {
           if (!(error instanceof ProbeError)) throw error
           this.#unanswered = !error.refused
           this.#healthError = error.message
-          this.#observe(false)
+          // What could not be asked says nothing of the backend.
+          if (!error.ownShortage) this.#observe(false)
         }
       })
     } finally {

@@ -1,5 +1,6 @@
 import { Pool } from 'undici'
 import type { Bytes, Ms } from '../core/index.js'
+import { isOwnShortage } from '../protocol/index.js'
 import type { TlsMaterial } from './types.js'
 
 /** One answer, whole and bounded. */
@@ -13,10 +14,13 @@ export class ProbeError extends Error {
   override readonly name = 'ProbeError'
   /** Nobody listens at the address: the process is gone, or not there yet. */
   readonly refused: boolean
+  /** Nothing was asked, for want of a file or a port on this machine. */
+  readonly ownShortage: boolean
 
-  constructor(message: string, refused: boolean) {
+  constructor(message: string, refused: boolean, ownShortage = false) {
     super(message)
     this.refused = refused
+    this.ownShortage = ownShortage
   }
 }
 
@@ -99,9 +103,9 @@ const WORDS: Readonly<Record<string, string>> = {
   UND_ERR_SOCKET: 'connection closed by the server',
 }
 
-function describe(error: unknown): [message: string, refused: boolean] {
+function describe(error: unknown): [message: string, refused: boolean, ownShortage: boolean] {
   const code = codeOf(error)
-  return [code === undefined ? 'unreadable answer' : WORDS[code] ?? code, code === 'ECONNREFUSED']
+  return [code === undefined ? 'unreadable answer' : WORDS[code] ?? code, code === 'ECONNREFUSED', isOwnShortage(code)]
 }
 
 function codeOf(error: unknown): string | undefined {

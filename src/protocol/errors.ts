@@ -48,7 +48,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorEntry>> = {
   no_healthy_backend: entry('backend', 503, 'server_error', 'No healthy model server can take this request.', 'Retry later; operators: /api/state on the admin plane shows why.'),
   first_token_timeout: entry('backend', 504, 'server_error', 'The model server sent no token in time.', 'Retry; operators: timeouts.first_token sets the limit.'),
   stream_stalled: entry('backend', 504, 'server_error', 'The model server stopped sending in the middle of the answer.', 'Retry; operators: timeouts.idle sets the limit.'),
-  internal_error: entry('gateway', 500, 'server_error', 'The gateway failed.', 'Retry; operators: the log line with this request id has the cause.'),
+  internal_error: entry('gateway', 500, 'server_error', 'The gateway failed.', 'Retry; operators: the log line with this request id has the cause.', [503]),
   draining: entry('gateway', 503, 'server_error', 'The gateway is shutting down.', 'Retry; another replica or the restarted gateway answers.'),
 }
 

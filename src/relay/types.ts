@@ -33,7 +33,7 @@ export interface AttemptRequest {
 }
 
 /** `code`s of the error vocabulary that an attempt can end with. */
-export type AttemptCode = Extract<ErrorCode, 'backend_error' | 'backend_overloaded' | 'first_token_timeout' | 'stream_stalled' | 'draining'>
+export type AttemptCode = Extract<ErrorCode, 'backend_error' | 'backend_overloaded' | 'first_token_timeout' | 'stream_stalled' | 'draining' | 'internal_error'>
 
 /** How one attempt ended: judged at its end, once. */
 export interface AttemptResult {

@@ -1,4 +1,4 @@
-import type { EngineError } from '../protocol/index.js'
+import { isOwnShortage, type EngineError } from '../protocol/index.js'
 import type { AttemptCode, AttemptResult } from './types.js'
 
 /** The parts of a result that a failure decides. */
@@ -33,6 +33,7 @@ export function judgeEngineError(error: EngineError | undefined, first: boolean)
 
 /** The connection failed. `code` is Node's or http1's. */
 export function judgeTransport(code: string | undefined, phase: 'connecting' | 'waiting' | 'answering'): Failure {
+  if (isOwnShortage(code)) return failure('cancelled', false, 503, 'internal_error', `the gateway could not open a connection (${code}): raise its limit of open files, or of local ports`)
   const where = phase === 'connecting' ? 'no connection to the backend' : phase === 'waiting' ? 'the backend closed the connection before it answered' : 'the backend broke off its answer'
   const timedOut = code === 'ERR_CONNECT_TIMEOUT'
   return failure('fault', true, timedOut ? 504 : 502, 'backend_error', `${where} (${code ?? 'unknown cause'})`)

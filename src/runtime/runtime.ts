@@ -9,10 +9,14 @@ import { refuse, type Refusal } from './answers.js'
 import { BackendLink } from './backends.js'
 import { fleetSpec } from './fleet-spec.js'
 import { Lease } from './lease.js'
+import { LoopWatch } from './loop-watch.js'
 import { requestRecord } from './record.js'
 import { RetryBudget } from './retry-budget.js'
 import { Run, type RunListener } from './run.js'
 import type { Job, RuntimeGauges, RuntimeOptions, RuntimeTelemetry } from './types.js'
+
+/** When a client that was shed for the gateway's own saturation should come back. */
+const SATURATED_RETRY_MS: Ms = 1000
 
 /** Dialects whose streams say the usage when asked by `stream_options`. */
 const USAGE_ON_DEMAND = new Set(['openai-chat', 'openai-completions'])
@@ -30,6 +34,7 @@ export class Runtime implements RunListener {
   readonly #sweep: Sweep
   readonly #alarm: Alarm
   readonly #retries: RetryBudget
+  readonly #loop: LoopWatch
   readonly #runs = new Map<string, Run>()
   readonly #links = new Map<BackendId, BackendLink>()
   readonly #events: SchedulerEvent[] = []
@@ -46,6 +51,7 @@ export class Runtime implements RunListener {
     this.#telemetry = telemetry
     this.#clock = clock
     this.#sweep = new Sweep(clock)
+    this.#loop = new LoopWatch(clock)
     this.#alarm = new Alarm(clock, () => this.#feed({ type: 'tick' }))
     this.#retries = new RetryBudget(retryOptions(config), clock.now())
     this.#scheduler = createScheduler({
@@ -94,6 +100,14 @@ export class Runtime implements RunListener {
     this.#runs.set(run.timeline.id, run)
     if (job.client.ended) return this.#finish(run, 'cancelled', 499)
     if (this.#draining) return this.#refuse(run, 'rejected', { code: 'draining', reason: 'draining', retryCanMeet: true })
+    const shed = this.#shedFor(job.spec.class)
+    if (shed !== undefined) {
+      this.#telemetry.admission(job.spec.class, 'reject', shed)
+      return this.#refuse(run, 'rejected', {
+        code: shed, reason: shed, retryAfterMs: SATURATED_RETRY_MS, retryCanMeet: true,
+        message: `The gateway itself is saturated: it takes no more work of this class until its streams flow again. Retry after the time in retry-after.`,
+      })
+    }
     job.client.onGone = () => this.#cancel(run)
     if (job.continuation) run.continuation = Continuation.of(job.client, job.fields, job.body)
     this.#retries.request()
@@ -104,6 +118,15 @@ export class Runtime implements RunListener {
       run.admitted = true
       this.#telemetry.admission(spec.class, 'queue', '')
     }
+  }
+
+  /** New work must not make the streams that run stutter: what may be shed goes at half the limit, all else at the limit. */
+  #shedFor(className: string): 'shed_lower_class' | 'queue_full' | undefined {
+    const limitMs = this.#config.limits.event_loop_lag
+    const { lagMs } = this.#loop
+    if (limitMs === 0 || lagMs < limitMs / 2) return undefined
+    if (this.#config.classes[className]?.sheddable === true) return 'shed_lower_class'
+    return lagMs < limitMs ? undefined : 'queue_full'
   }
 
   /** Clients choose ids, and two may choose the same; inside, each request has its own. */
@@ -380,6 +403,7 @@ export class Runtime implements RunListener {
   async close(): Promise<void> {
     this.#unsubscribe()
     this.#alarm.clear()
+    this.#loop.stop()
     await Promise.all([...this.#links.values()].map(link => link.upstream.destroy()))
   }
 }

@@ -76,7 +76,7 @@ export interface TestGateway {
 }
 
 export async function startGateway(t: Test, written: Readonly<Record<string, unknown>>, { clock = { now: () => performance.now() } }: { clock?: Clock } = {}): Promise<TestGateway> {
-  const config = configFrom({ listen: { port: 0 }, admission: { mode: 'off' }, scheduling: { policy: 'round-robin' }, ...written })
+  const config = configFrom({ listen: { port: 0 }, admission: { mode: 'off' }, scheduling: { policy: 'round-robin' }, ...written, limits: { event_loop_lag: '0s', ...written['limits'] as object | undefined } })
   const fleet = new StaticFleet(config)
   const records: RequestRecord[] = []
   const gaps: number[] = []

@@ -19,6 +19,7 @@ export const fakeIo = (env: Record<string, string> = {}) => {
       handlers.set(signal, (handlers.get(signal) ?? new Set()).add(handler))
       return () => { handlers.get(signal)?.delete(handler) }
     },
+    onFault: () => {},
   }
   return { io, written, time, signal: (signal: Signal) => { for (const handler of handlers.get(signal) ?? []) handler() } }
 }

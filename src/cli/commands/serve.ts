@@ -45,8 +45,7 @@ export const run = async (args: string[], io: Io): Promise<number> => {
     const gateway = await startGateway(following.config, io, await version(), following.reload)
     following.attach(gateway)
     io.err(banner(gateway, demo))
-    await untilStopped(following, gateway, io)
-    return 0
+    return await untilStopped(following, gateway, io)
   } finally {
     following?.close()
     await demo?.stop()
@@ -96,20 +95,29 @@ const follow = async (file: string, overrides: Readonly<Record<string, unknown>>
   }
 }
 
-/** Resolves when the gateway has drained and stopped. From the first signal on, a second one has its default action: the end, at once. */
-const untilStopped = async (following: Following, gateway: Gateway, io: Io): Promise<void> => {
+/**
+ * Resolves with the exit code when the gateway has drained and stopped. From the first signal on, a second one has its
+ * default action: the end, at once. An error that nobody caught leaves an unknown state behind: what runs may finish, and
+ * then the process ends for its supervisor to start anew.
+ */
+const untilStopped = async (following: Following, gateway: Gateway, io: Io): Promise<number> => {
   const offs = [io.onSignal('SIGHUP', () => {
     gateway.telemetry.reopen()
     // What goes wrong is in the log already.
     following.reload().catch(() => {})
   })]
-  await new Promise<void>(resolve => {
-    const stop = () => { resolve() }
+  const code = await new Promise<number>(resolve => {
+    const stop = () => { resolve(0) }
     offs.push(io.onSignal('SIGTERM', stop), io.onSignal('SIGINT', stop))
+    io.onFault(error => {
+      gateway.telemetry.log.fatal({ err: error }, 'an error that nobody caught; draining, then ending')
+      resolve(1)
+    })
   })
   for (const off of offs) off()
   io.err('sluice: draining; once more to end at once\n')
   await gateway.stop()
+  return code
 }
 
 const banner = (gateway: Gateway, demo: Demo | undefined): string => [

@@ -58,6 +58,8 @@ export const startGateway = async (first: Config, io: Io, version: string, reloa
   try {
     adminUrl = await listen(admin, config.admin, '--admin-port')
     dataUrl = await listen(data.app, config.listen, '--port')
+    // Without a listener a connection that cannot be taken (no file left for it) would end the process.
+    for (const { server } of [admin, data.app]) server.on('error', (error: Error) => { log.error({ err: error }, 'a connection could not be taken') })
     await fleet.start()
     nameModels()
   } catch (error) {

@@ -1,0 +1,171 @@
+// The process and its limits: uncaught errors, full file descriptors, a saturated event loop, reloads under load, names that do not resolve.
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
+import t, { type Test } from 'tap'
+import { startGateway as startWhole } from '../../src/cli/serve/gateway.js'
+import { configFrom } from '../../src/config/index.js'
+import { startEmulator } from '../../src/emulator/index.js'
+import { CHAT, send, STREAMED, type Answer } from '../helpers/client.js'
+import { IDLE, startGateway } from '../helpers/gateway.js'
+import { liveIo } from '../helpers/io.js'
+import { goodChat, scriptedUpstream } from '../helpers/upstream.js'
+
+const MODEL = 'llama-3.1-8b-instruct'
+const clock = { now: () => performance.now() }
+const emulators = async (t: Test, count: number, speed = 40) => {
+  const servers = await Promise.all(Array.from({ length: count }, () => startEmulator({ engine: 'vllm', clock, model: MODEL, speed })))
+  t.teardown(() => Promise.all(servers.map(server => server.stop())))
+  return servers
+}
+const words = (count: number) => JSON.stringify({ model: MODEL, stream: true, ignore_eos: true, max_tokens: count, messages: [{ role: 'user', content: 'hi' }] })
+
+/** `shell`: what comes before the program's own command line. */
+const startProgram = async (t: Test, shell: string, ...args: string[]) => {
+  const child = spawn('bash', ['-c', `${shell} exec "$0" "$@"`, process.execPath, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  let text = ''
+  const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
+  await new Promise<void>((resolve, reject) => {
+    const more = (chunk: unknown) => {
+      text += String(chunk)
+      if (/admin plane/.test(text)) resolve()
+    }
+    child.stdout.on('data', more)
+    child.stderr.on('data', more)
+    child.once('exit', code => { reject(new Error(`ended with ${code}: ${text}`)) })
+  })
+  return { child, ended, url: /data plane +(http:\S+)/.exec(text)![1]!, log: () => text }
+}
+
+t.test('24: an error that nobody caught drains the gateway and ends it with a code other than 0', async t => {
+  const [server] = await emulators(t, 1, 4)
+  const poison = 'data:text/javascript,process.on("SIGUSR2",()=>{Promise.reject(new Error("poison"))})'
+  const { child, ended, url, log } = await startProgram(t, '', '--import', poison, 'dist/cli/main.js', '--backend', server!.url, '--engine', 'vllm', '--port', '0', '--admin-port', '0')
+  const running = send(`${url}/v1/chat/completions`, words(150))
+  await running.firstBytes
+  child.kill('SIGUSR2')
+  while (!/nobody caught/.test(log())) await new Promise(resolve => setTimeout(resolve, 5))
+  const refused = await send(`${url}/v1/chat/completions`, words(1)).answer.catch(() => undefined)
+  if (refused !== undefined) t.match([refused.status, refused.text], [503, /"code":"draining"/])
+  t.match((await running.answer).text, /\[DONE\]/, 'what ran has finished')
+  t.equal(await ended, 1)
+})
+
+t.test('full file descriptors are refusals, and pass', { skip: existsSync('/proc/self/fd') && spawnSync('prlimit', ['--version']).status === 0 ? false : 'needs Linux and prlimit' }, async t => {
+  const upstream = await scriptedUpstream((seen, response) => {
+    if (seen.method === 'POST') held.push(response)
+    else void response.writeHead(200).end('{}')
+  })
+  const held: ServerResponse[] = []
+  t.teardown(() => upstream.close())
+  const { child, url } = await startProgram(t, '', 'dist/cli/main.js', '--backend', upstream.url, '--engine', 'vllm', '--port', '0', '--admin-port', '0', '--log-level', 'silent')
+  spawnSync('prlimit', ['--pid', String(child.pid), `--nofile=${readdirSync(`/proc/${child.pid}/fd`).length + 60}`])
+  const chat = `${url}/v1/chat/completions`
+  const calls = Array.from({ length: 15 }, () => send(chat, CHAT()))
+  while (held.length < 15) await new Promise(resolve => setTimeout(resolve, 10))
+  for (let i = 0; i < 100; i++) calls.push(send(chat, CHAT()))
+  const settled = calls.map(({ answer }) => answer.then(({ status, text }) => ({ status, text }), () => ({ status: 0, text: '' })))
+  let open = -1
+  while (open !== held.length) {
+    open = held.length
+    await new Promise(resolve => setTimeout(resolve, 300))
+  }
+  t.ok(open < 60, `${open} of 115 had a file for each side`)
+  upstream.script = (_seen, response) => { response.writeHead(200, { 'content-type': 'application/json' }).end('{"choices":[]}') }
+  for (const response of held.splice(0)) response.writeHead(200, { 'content-type': 'application/json' }).end('{"choices":[]}')
+  const answers = await Promise.all(settled)
+  for (const { status, text } of answers) t.ok(status === 0 || status === 200 || (status === 503 && /"code":"internal_error"/.test(text)), `${status} ${text}`)
+  t.ok(answers.filter(({ status }) => status === 200).length >= open, 'who got through is served')
+  let again
+  do again = await send(chat, CHAT()).answer.catch(() => undefined)
+  while (again === undefined)
+  t.equal(again.status, 200, 'the backend was not blamed')
+  t.equal(child.exitCode, null, 'and the same process serves on')
+})
+
+t.test('a saturated event loop sheds new work before streams stutter', async t => {
+  const upstream = await scriptedUpstream(goodChat())
+  t.teardown(() => upstream.close())
+  const gateway = await startGateway(t, {
+    pools: { main: { backends: [{ url: upstream.url, name: 'b1', models: ['m'] }] } },
+    limits: { event_loop_lag: '60ms' },
+    classes: { bulk: { sheddable: true } },
+    routes: [{ match: { header: { 'x-bulk': '1' } }, class: 'bulk' }],
+  })
+  const chat = `${gateway.url}/v1/chat/completions`
+  const saturated = async (turnMs: number, headers: Record<string, string>) => {
+    let on = true
+    const turn = () => {
+      const until = performance.now() + turnMs
+      while (performance.now() < until);
+      if (on) setTimeout(turn, 1)
+    }
+    turn()
+    await new Promise(resolve => setTimeout(resolve, 12 * turnMs))
+    const answer = await send(chat, STREAMED, headers).answer
+    on = false
+    return answer
+  }
+  const all = await saturated(130, {})
+  t.equal(all.status, 429)
+  t.match(all.headers, { 'x-sluice-reason': 'queue_full', 'retry-after': '1', 'x-should-retry': 'true' })
+  t.match(await gateway.nextRecord(), { outcome: 'rejected', code: 'queue_full' })
+  const bulk = await saturated(130, { 'x-bulk': '1' })
+  t.match(JSON.parse(bulk.text), { error: { code: 'shed_lower_class' } })
+  await gateway.nextRecord()
+  let again
+  for (let i = 0; i < 100 && again?.status !== 200; i++) {
+    await new Promise(resolve => setTimeout(resolve, 50))
+    again = await send(chat, CHAT()).answer
+    await gateway.nextRecord()
+  }
+  t.equal(again!.status, 200, 'until it runs freely again')
+  t.same(gateway.runtime.gauges, IDLE)
+})
+
+t.test('R31, R32, 25: a reload under load drops nothing; a removed backend finishes its streams and gets no new ones', async t => {
+  const servers = await emulators(t, 3, 8)
+  const configOf = (count: number) => configFrom({
+    listen: { port: 0 }, admin: { port: 0 }, log: { level: 'silent' }, limits: { event_loop_lag: '0s' },
+    pools: { main: { backends: servers.slice(0, count).map(({ url }, i) => ({ url, name: `b${i}`, engine: 'vllm' })) } },
+    classes: { default: { queue_limit: 100 + count } },
+  })
+  const gateway = await startWhole(configOf(3), liveIo(), '0', async () => {})
+  t.teardown(() => gateway.stop())
+  const chat = `${gateway.dataUrl}/v1/chat/completions`
+  const calls: Answer[] = []
+  let left = 60
+  const one = async () => {
+    while (left-- > 0) calls.push(await send(chat, words(120)).answer)
+  }
+  const load = Promise.all(Array.from({ length: 15 }, one))
+  for (const count of [2, 3, 1]) {
+    await new Promise(resolve => setTimeout(resolve, 60))
+    gateway.configure(configOf(count))
+  }
+  await new Promise(resolve => setTimeout(resolve, 20))
+  const { received: before } = servers[2]!.control.state().requests
+  await load
+  t.equal(calls.length, 60)
+  for (const { status, text, cutOff } of calls) t.ok(status === 200 && !cutOff && /\[DONE\]\n\n$/.test(text))
+  const after = servers.map(({ control }) => control.state().requests)
+  t.ok(after.every(({ aborted, active }) => aborted === 0 && active === 0), 'no stream of a removed backend was cut')
+  t.equal(after[2]!.received, before, 'nothing new went where a backend was taken away')
+})
+
+t.test('a name that does not resolve, and one that comes to life', async t => {
+  const [server] = await emulators(t, 1)
+  const { port } = new URL(server!.url)
+  const gateway = await startGateway(t, {
+    pools: { main: { backends: [{ url: `http://nowhere.invalid:${port}`, name: 'dead' }, { url: `http://localhost:${port}`, name: 'alive' }] } },
+    timeouts: { connect: '1s' },
+  })
+  for (let i = 0; i < 3; i++) {
+    const { status, headers } = await send(`${gateway.url}/v1/chat/completions`, words(2)).answer
+    t.equal(status, 200)
+    t.equal(headers['x-sluice-backend'], 'alive')
+    await gateway.nextRecord()
+  }
+  t.match(gateway.fleet.verdicts, ['dead fault', 'alive success'], 'each attempt looks the name up anew, and counts')
+})
