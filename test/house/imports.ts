@@ -15,7 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   relay: ['core', 'protocol'],
   telemetry: ['core', 'config'],
   runtime: ['core', 'protocol', 'config', 'fleet', 'relay', 'telemetry'],
-  dashboard: ['telemetry'],
+  dashboard: ['core', 'config', 'telemetry'],
   gateway: ['core', 'protocol', 'config', 'fleet', 'relay', 'telemetry', 'runtime', 'dashboard'],
   simulator: ['core', 'config'],
   emulator: ['core', 'protocol', 'config', 'simulator'],

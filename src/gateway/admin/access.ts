@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import fp from 'fastify-plugin'
 import { isLoopback } from '../../config/index.js'
+import { PAGE_PATHS } from '../../dashboard/index.js'
 import { GatewayError, pathOf } from '../errors.js'
 import type { AdminPlaneOptions } from './deps.js'
 import { HEALTH_PATHS } from './health.js'
@@ -20,7 +21,8 @@ export const access = fp<AdminPlaneOptions>(async (app, { config, telemetry }) =
     const local = isLoopback(host)
     // A name that a stranger's DNS points at 127.0.0.1 must not make a browser read what loopback protects.
     if (local && !isLoopback(hostName(request.headers.host))) return done(new GatewayError('not_allowed', 'This listener answers on loopback names only; use http://127.0.0.1 or http://localhost.'))
-    if (!acts && local) return done()
+    // The page without its figures is no secret, and a browser that opens it cannot send a token yet.
+    if (!acts && (local || PAGE_PATHS.has(pathOf(request.url)))) return done()
     const error = token === undefined
       ? new GatewayError('not_allowed', acts ? `Actions are off, since no admin token is configured. ${SET}` : `Off loopback everything but health needs the admin token, and none is configured. ${SET}`)
       : isToken(request.headers.authorization, token) ? undefined : new GatewayError('invalid_api_key', `The admin token is missing or not valid. ${ASK}`)

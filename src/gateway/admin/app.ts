@@ -3,6 +3,7 @@ import { clientError } from '../client-error.js'
 import { GatewayError, sendError } from '../errors.js'
 import { access } from './access.js'
 import { actions, views } from './api.js'
+import { dashboard } from './dashboard.js'
 import type { AdminPlaneOptions } from './deps.js'
 import { health } from './health.js'
 import { metrics } from './metrics.js'
@@ -25,7 +26,7 @@ export function createAdminPlane(options: AdminPlaneOptions): FastifyInstance {
     ...(cert === undefined || key === undefined ? {} : { https: { cert, key, ...(ca === undefined ? {} : { ca, requestCert: true }) } }),
   }) as unknown as FastifyInstance
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply))
-  app.setNotFoundHandler((request, reply) => sendError(new GatewayError('invalid_request', 'Nothing is here. The admin plane has /metrics, /health/live, /health/ready, /api/state, /api/requests and POST actions under /api.', { status: 404 }), request, reply))
+  app.setNotFoundHandler((request, reply) => sendError(new GatewayError('invalid_request', 'Nothing is here. The admin plane has a dashboard at /, and /metrics, /health/live, /health/ready, /api/state, /api/requests and POST actions under /api.', { status: 404 }), request, reply))
 
   // Before everything, unknown paths included: who may see and do what.
   app.register(access, options)
@@ -35,6 +36,8 @@ export function createAdminPlane(options: AdminPlaneOptions): FastifyInstance {
   app.register(metrics, options)
   // For programs and people.
   app.register(views, options)
+  // For people at a screen.
+  app.register(dashboard, options)
   // For operators with the token.
   app.register(actions, options)
   return app
