@@ -42,6 +42,11 @@ const KEPT = NOW_PREFILL
 /** A second is learned as normal only after this many more without suspicion. */
 const LEARNED_AFTER = 5
 const MIN_GAPS = 8
+/** Concurrency up to this many times the measured one is about the same. */
+const NEAR = 2
+const MOST_STRETCHED = 1.5
+/** Beyond this many times as many streams the past says nothing. */
+const UNSEEN = 4
 const MIN_FIRST_TOKENS = 3
 /** Slower by these factors is a fault; first tokens scatter more. */
 const DECODE_SLOWER = 2
@@ -117,9 +122,11 @@ export class SpeedWatch {
   expectedTokenMs(streams: number): Ms | undefined {
     const past = this.curve.nearest(streams)
     if (past === undefined) return undefined
-    // More streams than were ever seen take longer; how much, the model tells.
+    if (streams <= past.streams * NEAR) return past.tokenMs
+    // More streams than were ever seen take longer; how much, the model tells, within reason: it may have learned from the fault.
+    if (streams > past.streams * UNSEEN) return undefined
     const known = this.stepMs(past.streams)
-    return past.tokenMs * (known > 0 ? Math.max(1, this.stepMs(streams) / known) : 1)
+    return past.tokenMs * (known > 0 ? Math.min(MOST_STRETCHED, Math.max(1, this.stepMs(streams) / known)) : 1)
   }
 
   /** Mean gap of one class's tokens now. */
