@@ -14,6 +14,8 @@ export async function startFleet (count: number, preset: string, speed: number):
   const child: ChildProcess = spawn(process.execPath, [
     new URL('../../../../dist/cli/main.js', import.meta.url).pathname, 'emulate', '--json', '--count', String(count), '--preset', preset, '--speed', String(speed), '--seed', '1', '--port', '0',
   ], { stdio: ['ignore', 'pipe', 'inherit'] })
+  // Nothing stays behind, however this process ends.
+  process.once('exit', () => { child.kill() })
   const [line] = await Promise.race([once(child.stdout!, 'data'), once(child, 'exit').then(() => { throw new Error('the emulated fleet did not start') })]) as [Buffer]
   const { servers } = JSON.parse(String(line)) as { servers: { url: string }[] }
   const isIdle = async (url: string) => {
