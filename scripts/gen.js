@@ -2,6 +2,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { configurationReference, editorSchema } from '../dist/config/reference.js'
+import { dashboardJson } from '../dist/telemetry/grafana/dashboard.js'
+import { DASHBOARDS } from '../dist/telemetry/grafana/dashboards.js'
 import { metricsReference } from '../dist/telemetry/reference.js'
 import { errorsReference } from '../dist/protocol/errors-reference.js'
 
@@ -11,6 +13,7 @@ const GENERATED = {
   'docs/configuration.md': configurationReference,
   'docs/metrics.md': metricsReference,
   'docs/errors.md': errorsReference,
+  ...Object.fromEntries(DASHBOARDS.map(dashboard => [`deploy/grafana/${dashboard.name}.json`, () => dashboardJson(dashboard)])),
 }
 
 const checking = process.argv.includes('--check')
