@@ -92,7 +92,7 @@ const backends: Dashboard = {
       { title: 'In flight', unit: 'short', description: 'Own requests.', queries: [[ofBackend.gauge('sluice_backend_inflight_requests', { by: ['backend'] }), '{{backend}}']] },
       { title: 'Prefill ahead', unit: 'short', description: 'Prompt tokens sent whose first token has not come. High on one backend alone: it is slow.', queries: [[ofBackend.gauge('sluice_backend_inflight_prefill_tokens', { by: ['backend'] }), '{{backend}}']] },
       { title: 'Concurrency limit', unit: 'short', description: 'No line where nothing bounds it; falling where the backend pushes back.', queries: [[ofBackend.gauge('sluice_backend_concurrency_limit', { by: ['backend'], merge: 'min' }), '{{backend}}']] },
-      { title: 'Attempts', unit: 'reqps', stacked: true, description: 'By result.', queries: [[ofBackend.rate('sluice_backend_attempts_total', { by: ['result'] }), '{{result}}']] },
+      { title: 'Attempts', unit: 'reqps', stacked: true, description: 'Those that have ended, by result.', queries: [[ofBackend.rate('sluice_backend_attempts_total', { by: ['result'] }), '{{result}}']] },
       { title: 'Attempts by backend', unit: 'reqps', description: 'How work is spread.', queries: [[ofBackend.rate('sluice_backend_attempts_total', { by: ['backend'] }), '{{backend}}']] },
     ] },
     { title: 'As it says itself', panels: [
