@@ -367,10 +367,12 @@ class SloScheduler implements Scheduler {
 
   #refuse(type: 'reject' | 'expire', request: TrackedRequest, reason: RefusalReason): void {
     const { name } = request.class
+    const { receivedAtMs, targets: { deadlineMs } } = request.spec
+    const afterMs = reason === 'model_not_found' ? undefined : retryAfterMs(this.#queued(name), this.#drainRate(name).perSecond(this.#nowMs), this.#random)
     this.#decisions.push({
       type, id: request.spec.id, reason,
-      retryAfterMs: reason === 'model_not_found' ? undefined : retryAfterMs(this.#queued(name), this.#drainRate(name).perSecond(this.#nowMs), this.#random),
-      retryCanMeet: reason !== 'model_not_found',
+      retryAfterMs: afterMs,
+      retryCanMeet: afterMs !== undefined && (deadlineMs === undefined || this.#nowMs + afterMs < receivedAtMs + deadlineMs),
       why: this.#why(request, undefined),
     })
   }
