@@ -54,7 +54,7 @@ export class Runtime implements RunListener {
     this.#loop = new LoopWatch(clock)
     this.#alarm = new Alarm(clock, () => this.#feed({ type: 'tick' }))
     this.#retries = new RetryBudget(retryOptions(config), clock.now())
-    this.#scheduler = createScheduler({
+    this.#scheduler = (options.createScheduler ?? createScheduler)({
       policy: config.scheduling.policy,
       fleet: fleetSpec(config, fleet),
       admission: { mode: config.admission.mode, probeShare: config.admission.probe_share, maxFalseRejectionRatio: config.admission.max_false_rejection_ratio },

@@ -1,4 +1,4 @@
-import type { Clock, Ms, Random, RequestSpec, Timeline } from '../core/index.js'
+import type { createScheduler, Clock, Ms, Random, RequestSpec, Timeline } from '../core/index.js'
 import type { Config } from '../config/index.js'
 import type { Fleet } from '../fleet/index.js'
 import type { ErrorShape, RequestFields } from '../protocol/index.js'
@@ -49,6 +49,8 @@ export interface RuntimeOptions {
   readonly telemetry: RuntimeTelemetry
   readonly clock: Clock
   readonly random: Random
+  /** In place of the core's own: the same, with somebody who listens. */
+  readonly createScheduler?: typeof createScheduler
 }
 
 /** What is held at this moment; all zero when nothing runs. */

@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import type { Test } from 'tap'
 import { configFrom, type Config } from '../../src/config/index.js'
 import type { BackendState, Clock } from '../../src/core/index.js'
-import { createRandom } from '../../src/core/index.js'
+import { createRandom, type createScheduler } from '../../src/core/index.js'
 import type { Fleet, FleetBackend, FleetChange } from '../../src/fleet/index.js'
 import { createDataPlane } from '../../src/gateway/index.js'
 import { Runtime } from '../../src/runtime/index.js'
@@ -75,7 +75,7 @@ export interface TestGateway {
   close(): Promise<void>
 }
 
-export async function startGateway(t: Test, written: Readonly<Record<string, unknown>>, { clock = { now: () => performance.now() } }: { clock?: Clock } = {}): Promise<TestGateway> {
+export async function startGateway(t: Test, written: Readonly<Record<string, unknown>>, { clock = { now: () => performance.now() }, ...more }: { clock?: Clock, createScheduler?: typeof createScheduler } = {}): Promise<TestGateway> {
   const config = configFrom({ listen: { port: 0 }, admission: { mode: 'off' }, scheduling: { policy: 'round-robin' }, ...written, limits: { event_loop_lag: '0s', ...written['limits'] as object | undefined } })
   const fleet = new StaticFleet(config)
   const records: RequestRecord[] = []
@@ -97,7 +97,7 @@ export async function startGateway(t: Test, written: Readonly<Record<string, unk
       }
     },
   }
-  const runtime = new Runtime({ config, fleet, telemetry, clock, random: createRandom(1) })
+  const runtime = new Runtime({ config, fleet, telemetry, clock, random: createRandom(1), ...more })
   let ids = 0
   const plane = createDataPlane({ config, runtime, fleet, telemetry, clock, wallClock: () => Date.now(), newId: () => `req-${++ids}` })
   await plane.app.listen({ host: '127.0.0.1', port: 0 })
