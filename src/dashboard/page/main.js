@@ -167,6 +167,8 @@ byId('token').addEventListener('click', async () => {
   draw()
 })
 
+byId('ask-cancel').addEventListener('click', () => { byId('ask').close('cancel') })
+
 watchPointer(byId('tip'))
 open(location.hash.slice(1))
 void feed.follow(persona)
