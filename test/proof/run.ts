@@ -121,9 +121,11 @@ const setup: Setup = {
   backends: backends.length, preset: flags.preset, timeScale, warmupS: warmupMs / 1000, durationS: measureMs / 1000, seeds, maxconn: Number(flags.maxconn), rawRates,
   machine: `All on one machine with ${cpus().length} cores, Node ${process.versions.node}${flags.note === '' ? '' : `. ${flags.note}`}`,
 }
+/** What was asked for, without where the page goes and what is said on it. */
+const asked = process.argv.slice(2).filter((arg, i, all) => ![arg, all[i - 1] ?? ''].some(flag => flag === '--docs' || flag === '--note'))
 const write = () => {
   if (flags.docs === undefined) return
-  writeFileSync(`${flags.docs}.md`, page(cells, transparency, setup, `npm run proof -- ${process.argv.slice(2).join(' ')}`))
+  writeFileSync(`${flags.docs}.md`, page(cells, transparency, setup, ['npm run proof --', ...asked].join(' ')))
   writeFileSync(`${flags.docs}.json`, `${JSON.stringify({ setup, transparency, cells }, null, 1)}\n`)
 }
 try {
