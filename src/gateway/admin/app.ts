@@ -22,11 +22,12 @@ export function createAdminPlane(options: AdminPlaneOptions): FastifyInstance {
     forceCloseConnections: true,
     trustProxy: false,
     clientErrorHandler: clientError,
-    frameworkErrors: (error, request, reply) => sendError(error, request, reply),
+    // Not the value of `sendError`: what such a handler returns is sent, a second time.
+    frameworkErrors: (error, request, reply) => { sendError(error, request, reply) },
     ...(cert === undefined || key === undefined ? {} : { https: { cert, key, ...(ca === undefined ? {} : { ca, requestCert: true }) } }),
   }) as unknown as FastifyInstance
-  app.setErrorHandler((error, request, reply) => sendError(error, request, reply))
-  app.setNotFoundHandler((request, reply) => sendError(new GatewayError('invalid_request', 'Nothing is here. The admin plane has a dashboard at /, and /metrics, /health/live, /health/ready, /api/state, /api/requests and POST actions under /api.', { status: 404 }), request, reply))
+  app.setErrorHandler((error, request, reply) => { sendError(error, request, reply) })
+  app.setNotFoundHandler((request, reply) => { sendError(new GatewayError('invalid_request', 'Nothing is here. The admin plane has a dashboard at /, and /metrics, /health/live, /health/ready, /api/state, /api/requests and POST actions under /api.', { status: 404 }), request, reply) })
 
   // Before everything, unknown paths included: who may see and do what.
   app.register(access, options)
