@@ -1,0 +1,16 @@
+// npm run test:chaos [-- --quick | --seconds N] [--streams N] [--seed N]
+import { parseArgs } from 'node:util'
+import { realIo } from '../../src/cli/process.js'
+import { chaos } from './chaos.js'
+
+const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, seconds: { type: 'string' }, streams: { type: 'string', default: '200' }, seed: { type: 'string', default: '1' } } })
+const seconds = Number(values.seconds ?? (values.quick ? 60 : 600))
+const { requests, endings, continued, brokenOff, memoryMiB: [middle, last], checks, losses } = await chaos({ seconds, streams: Number(values.streams), seed: values.seed }, realIo)
+const { out } = realIo
+out(`${seconds} s, ${values.streams} streams at once, ${requests} requests, seed ${values.seed}\n`)
+out(`  seen by clients: ${[...endings].map(([ending, count]) => `${ending} ${count}`).join(', ')}\n`)
+out(`  on the continued route: ${continued} complete, ${brokenOff} broken off\n`)
+out(`  memory: ${middle.toFixed(0)} MiB in the middle third, ${last.toFixed(0)} MiB in the last\n`)
+for (const { what, holds, figure } of checks) out(`  ${holds ? 'holds ' : 'BROKEN'}  ${what}: ${figure}\n`)
+for (const loss of losses.slice(0, 5)) out(`          lost: ${loss}\n`)
+process.exit(checks.every(({ holds }) => holds) ? 0 : 1)
