@@ -1,4 +1,4 @@
-// Attacks on whether the gateway serves at all, by their numbers in docs/security.md; long forms of 18 and 22 are in test/soak.
+// Attacks on whether the gateway serves at all, by their numbers in docs/security.md.
 import { connect } from 'node:net'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
