@@ -10,7 +10,10 @@ const REQUESTS = 10_000
 const AT_ONCE = 100
 const EVENTS = chatEvents(['a', 'b', 'c', 'd'])
 
-t.test('R2, 19: gauges return to zero', { timeout: 120_000 }, async t => {
+// A busy machine with two cores takes minutes for what a quiet one does in seconds.
+t.setTimeout(240_000)
+
+t.test('gauges return to zero', { timeout: 230_000 }, async t => {
   const random = createRandom(20_26)
   const good = goodChat(['a', 'b', 'c', 'd'])
   const whole = EVENTS.join('')
