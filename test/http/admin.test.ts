@@ -239,6 +239,8 @@ t.test('on loopback everything may be read, and actions need the token', async (
   t.match(audits.filter(({ result }) => result === 'done').map(({ action, subject }) => `${action} ${subject ?? ''}`), ['drain a', 'undrain a', 'mode lowest-ttft main', 'reload '])
   t.equal(audits.filter(({ actor }) => actor === 'unknown').length, 5, 'refused attempts are in the audit log')
   t.notMatch(JSON.stringify(audits), /SECRET/)
+  t.match(await call('GET', '/api/backends/a/drain'), { status: 405, body: { error: { message: 'This path takes POST only.' } } })
+  t.match(await call('POST', '/metrics', { token }), { status: 405, body: { error: { message: 'This path takes GET, HEAD only.' } } })
   t.match(await call('GET', '/nothing'), { status: 404, body: { error: { type: 'invalid_request_error' } } })
   t.match(await call('GET', '/%zz'), { status: 400, body: { error: {} } })
 })

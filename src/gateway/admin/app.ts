@@ -1,6 +1,6 @@
 import Fastify, { LogController, type FastifyInstance } from 'fastify'
 import { clientError } from '../client-error.js'
-import { GatewayError, sendError } from '../errors.js'
+import { GatewayError, pathOf, sendError } from '../errors.js'
 import { access } from './access.js'
 import { actions, views } from './api.js'
 import { dashboard } from './dashboard.js'
@@ -10,6 +10,8 @@ import { metrics } from './metrics.js'
 
 /** Actions take a few words at most. */
 const BODY_LIMIT = 64 * 1024
+/** Paths that take POST. */
+const ACTIONS = /^\/api\/(?:backends\/[^/]+\/(?:un)?drain|pools\/[^/]+\/mode|reload)$/
 
 /** The admin plane: health, metrics, state, actions, on a listener of its own. The list of plugins is the pipeline, in order. */
 export function createAdminPlane(options: AdminPlaneOptions): FastifyInstance {
@@ -27,7 +29,14 @@ export function createAdminPlane(options: AdminPlaneOptions): FastifyInstance {
     ...(cert === undefined || key === undefined ? {} : { https: { cert, key, ...(ca === undefined ? {} : { ca, requestCert: true }) } }),
   }) as unknown as FastifyInstance
   app.setErrorHandler((error, request, reply) => { sendError(error, request, reply) })
-  app.setNotFoundHandler((request, reply) => { sendError(new GatewayError('invalid_request', 'Nothing is here. The admin plane has a dashboard at /, and /metrics, /health/live, /health/ready, /api/state, /api/requests and POST actions under /api.', { status: 404 }), request, reply) })
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request.url)
+    const allow = ACTIONS.test(path) ? 'POST' : app.hasRoute({ method: 'GET', url: path }) ? 'GET, HEAD' : undefined
+    const error = allow === undefined
+      ? new GatewayError('invalid_request', 'Nothing is here. The admin plane has a dashboard at /, and /metrics, /health/live, /health/ready, /api/state, /api/requests and POST actions under /api.', { status: 404 })
+      : new GatewayError('invalid_request', `This path takes ${allow} only.`, { status: 405, headers: { allow } })
+    sendError(error, request, reply)
+  })
 
   // Before everything, unknown paths included: who may see and do what.
   app.register(access, options)
