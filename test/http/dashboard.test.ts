@@ -33,7 +33,7 @@ const snapshot = async (url: string): Promise<Snapshot> => {
     text += chunk
     if (text.includes('\n\n')) break
   }
-  return (JSON.parse(text.slice('data: '.length)) as { snapshot: Snapshot }).snapshot
+  return (JSON.parse(text.slice('data: '.length, text.indexOf('\n\n'))) as { snapshot: Snapshot }).snapshot
 }
 
 const within = async (seconds: number, what: string, test: () => Promise<boolean>) => {

@@ -13,7 +13,7 @@ const EVENTS = chatEvents(['a', 'b', 'c', 'd'])
 // A busy machine with two cores takes minutes for what a quiet one does in seconds.
 t.setTimeout(240_000)
 
-t.test('gauges return to zero', { timeout: 230_000 }, async t => {
+t.test('R2, 19: gauges return to zero', { timeout: 230_000 }, async t => {
   const random = createRandom(20_26)
   const good = goodChat(['a', 'b', 'c', 'd'])
   const whole = EVENTS.join('')
