@@ -13,6 +13,10 @@ const freePort = (): Promise<number> => new Promise(resolve => {
   })
 })
 
+/** Whatever becomes of this process, its servers end with it. */
+const running = new Set<ChildProcess>()
+process.once('exit', () => { for (const child of running) child.kill('SIGKILL') })
+
 export class Backend {
   readonly url: string
   readonly #port: number
@@ -37,6 +41,8 @@ export class Backend {
     if (this.#child !== undefined) return
     const child = spawn(process.execPath, ['dist/cli/main.js', 'emulate', '--model', MODEL, '--port', String(this.#port), '--speed', String(this.#speed), '--json'], { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#child = child
+    running.add(child)
+    child.once('exit', () => { running.delete(child) })
     await new Promise<void>(resolve => {
       child.stdout!.once('data', () => { resolve() })
       child.once('exit', () => { resolve() })
