@@ -1,4 +1,4 @@
-// Makes docs/results/simulation.md, or prints a small version of it with --quick. Takes about a quarter of an hour on two cores.
+// Makes docs/results/simulation.md, or prints a small version of it with --quick. Takes about ten minutes on two cores.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { realIo } from '../dist/cli/process.js'
@@ -21,7 +21,7 @@ const runnerFor = workload => {
   return progress.run
 }
 const startMs = realIo.clock.now()
-const page = await publishedReport({ quick, command: quick ? 'npm run sim:report -- --quick' : 'npm run sim:report', runnerFor })
+const page = await publishedReport({ quick, command: quick ? 'npm run sim:report -- --quick' : 'npm run sim:report', runnerFor, onSection: done => console.error(`section ${done} of 5`) })
 await finish()
 if (quick) console.log(page)
 else {

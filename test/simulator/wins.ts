@@ -48,7 +48,15 @@ t.test('bytes that lie by half about every prompt are learned', async t => {
 })
 
 t.test('the published report can be made', async t => {
-  const page = await publishedReport({ quick: true, command: 'sim:report', runnerFor: () => async spec => simulate(spec) })
+  const page = await publishedReport({
+    quick: true, command: 'sim:report',
+    runnerFor: workload => async spec => {
+      if (spec.workload !== workload) throw new Error('not the workload that the runner was asked for')
+      return simulate(spec)
+    },
+  })
+  const row = (name: string) => page.split('\n').find(line => line.includes(name))!.split('|').slice(4).join('|')
+  t.not(row('bursts: Gamma'), row('bursts: 3 times'), 'each condition is simulated')
   t.match(page, /## mix under other conditions/)
   t.notMatch(page, /NaN|undefined|Infinity/)
   t.equal(page.match(/^## /gm)?.length, 5)

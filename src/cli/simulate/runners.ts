@@ -53,6 +53,7 @@ export function threadedRunner(threads: number, workload: Workload): Runner {
   })
   return {
     run: async spec => await new Promise((done, failed) => {
+      if (spec.workload !== workload) throw new Error(`these threads run ${workload.name} as they were given it; make others for another workload`)
       queue.push({ spec, done, failed })
       const worker = idle.pop()
       if (worker !== undefined) next(worker)
