@@ -91,7 +91,8 @@ class SloScheduler implements Scheduler {
       case 'engine_report': this.#engineReport(event.backend, event.report); break
       case 'pool_mode': this.#fleet.setPoolMode(event.pool, event.mode); break
       case 'configure': this.#configure(event.fleet); break
-      case 'tick': break
+      // The alarm has rung, if only a fraction of a millisecond early: it is used up, and what is still to come needs another one.
+      case 'tick': this.#wakeAtMs = Infinity; break
     }
     this.#expire()
     if (event.type !== 'progress') this.#dispatch()
