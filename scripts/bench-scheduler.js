@@ -11,6 +11,8 @@ const WARM_EVENTS = 20_000
 // Every stream reports each 100 ms, at 25 ms a token.
 const EVENT_MS = 100 / STREAMS
 const TOKENS_PER_REPORT = 4
+/** A stream ends here at the latest: while the fleet fills up none is taken away, and answers without end are no load that exists. */
+const LONGEST_ANSWER = 400
 
 const classes = [
   ['chat', { ttftMs: 5000, tpotMs: 80 }], ['code', { ttftMs: 2000, tpotMs: 60 }], ['summarise', { ttftMs: 30_000, tpotMs: 100 }], ['batch', { deadlineMs: 600_000 }],
@@ -75,6 +77,8 @@ const takeAny = (list) => {
   return item
 }
 
+const end = ({ id, tokens, promptTokens }) => tell({ type: 'end', id, verdict: 'success', usage: { promptTokens, outputTokens: tokens } })
+
 /** One event of a busy fleet; queue and streams are kept at their size. */
 function step() {
   nowMs += EVENT_MS
@@ -85,11 +89,16 @@ function step() {
     decoding.push(request)
     tell({ type: 'first_token', id: request.id })
   } else if (decoding.length > STREAMS) {
-    const { id, tokens, promptTokens } = takeAny(decoding)
-    tell({ type: 'end', id, verdict: 'success', usage: { promptTokens, outputTokens: tokens } })
+    end(takeAny(decoding))
   } else if (decoding.length > 0) {
-    const request = decoding[turn++ % decoding.length]
+    const at = turn++ % decoding.length
+    const request = decoding[at]
     request.tokens += TOKENS_PER_REPORT
+    if (request.tokens >= LONGEST_ANSWER) {
+      decoding[at] = decoding.at(-1)
+      decoding.pop()
+      return end(request)
+    }
     tell({ type: 'progress', id: request.id, outputTokens: request.tokens })
   }
 }
