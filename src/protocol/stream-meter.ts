@@ -59,7 +59,7 @@ class SseMeter implements StreamMeter {
   #begun = false
 
   // The token event judged last, less its text: what stands before it (opening quote included) and after it. One that
-  // differs in the text alone means the same, and is judged by comparing bytes, in a quarter of the time.
+  // differs in the text alone means the same, and is judged by comparing bytes, without being read again.
   #before: Buffer = NO_BYTES
   #beforeLength = 0
   #after: Buffer = NO_BYTES

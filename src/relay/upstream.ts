@@ -23,9 +23,9 @@ export interface UpstreamRequest {
 }
 
 /**
- * All connections to one backend. Attempts go over our own (http1/), which relay an event for three quarters of undici's
- * CPU: no parser in WebAssembly, no readable stream per socket, no 64 KiB set aside per read. Calls that are merely passed
- * through go over undici's.
+ * All connections to one backend. Attempts go over our own (http1/), which do less per event than undici: no parser in
+ * WebAssembly, no readable stream per socket, no 64 KiB set aside per read. Calls that are merely passed through go over
+ * undici's.
  */
 export class Upstream {
   readonly basePath: string

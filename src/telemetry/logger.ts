@@ -6,7 +6,7 @@ const SECRETS = ['authorization', 'cookie', 'api_key', 'apiKey', 'key', 'token',
 
 /**
  * JSON lines for programs: `level` by name, `time` in ISO form. `redacted: false` is for lines whose members are all made
- * by us, one per request: looking for secrets in them takes a tenth of a short request's CPU.
+ * by us, one per request: looking for secrets in each of them is work for nothing.
  */
 export function createLogger(level: Config['log']['level'], wallNow: () => number, stream: { write(line: string): void }, { redacted = true } = {}): Logger {
   return pino({

@@ -178,3 +178,21 @@ t.test('a backend that refuses is given less, and recovers', async (t) => {
   t.equal(drive.decisions.filter(({ id }) => id === '9').length, 2)
   t.equal(drive.scheduler.state(60_000).backends[0]?.concurrencyLimit, undefined)
 })
+
+for (const slowTimes of [1, 3]) {
+  t.test(`a server whose first ${slowTimes} prompts took long is tried again`, async (t) => {
+    const drive = new Drive(slo('enforce', {}, [backend('a'), backend('b')]))
+    const used = new Map<string, number>()
+    for (let i = 0; i < 60; i++) {
+      drive.arrive(`r${i}`, { ...chat, promptTokens: 600 })
+      const id = drive.backendOf(`r${i}`)!
+      const times = (used.get(id) ?? 0) + 1
+      used.set(id, times)
+      drive.nowMs += id === 'a' && times <= slowTimes ? 2000 : 60
+      drive.send({ type: 'first_token', id: `r${i}` })
+      drive.nowMs += 400
+      drive.send({ type: 'end', id: `r${i}`, verdict: 'success', usage: { outputTokens: 20 } })
+    }
+    t.ok(used.get('a')! > 2 * slowTimes, `of 60 it got ${used.get('a')}`)
+  })
+}

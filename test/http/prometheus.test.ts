@@ -53,6 +53,7 @@ t.test('every panel has data', { skip: isInstalled('prometheus') ? false : 'prom
     pools: { main: { backends: emulators.map(({ url }) => ({ url, engine: 'vllm', max_inflight: 64, cost_per_hour: 2, gpu_metrics: { url: gpuUrl } })) } },
     classes: { chat: { ttft: '20s', tpot: '5s' }, strict: { ttft: '1ms' } },
     routes: [{ match: { header: { 'x-strict': '*' } }, class: 'strict' }, { match: {}, class: 'chat' }],
+    admission: { probe_share: 0.5 },
     log: { level: 'error', requests: false },
   })
   const url = await prometheus(t, program.admin)
@@ -60,12 +61,15 @@ t.test('every panel has data', { skip: isInstalled('prometheus') ? false : 'prom
   let working = true
   const prompt = 'The same beginning, over and over, so that a prefix cache has something to find. '.repeat(40)
   let asked = 0
-  /** A beginning of its own keeps a prompt out of every cache, so that nobody can answer it within a millisecond. */
+  /**
+   * A beginning of its own keeps a prompt out of every cache, and its length makes it take hundreds of milliseconds: also a busy machine,
+   * whose timings scatter, can tell that nobody answers it within one.
+   */
   const client = async (headers: Record<string, string>, shared: boolean) => {
     while (working) {
       const answer = await fetch(`${program.url}/v1/chat/completions`, {
         method: 'POST', headers: { 'content-type': 'application/json', ...headers },
-        body: JSON.stringify({ model: MODEL, stream: true, max_tokens: 8, messages: [{ role: 'user', content: shared ? prompt : `${asked++} ${prompt}` }] }),
+        body: JSON.stringify({ model: MODEL, stream: true, max_tokens: 8, messages: [{ role: 'user', content: shared ? prompt : `${asked++} ${prompt.repeat(16)}` }] }),
       })
       await answer.text()
     }

@@ -124,7 +124,7 @@ const banner = (gateway: Gateway, demo: Demo | undefined): string => [
   demo === undefined ? 'Sluice serves.' : `Sluice serves a demo: 3 vLLM and 1 TGI, all emulated, with ${demo.model}.`,
   '',
   `  data plane   ${gateway.dataUrl}`,
-  `  admin plane  ${gateway.adminUrl}   /metrics, /health/ready, /api/state, /api/requests`,
+  `  admin plane  ${gateway.adminUrl}   / is the dashboard; /metrics, /health/ready, /api/state, /api/requests`,
   ...(demo === undefined ? [] : [
     '',
     'Ask it something:',

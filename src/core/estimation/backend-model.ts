@@ -10,6 +10,9 @@ export const COLD_START = {
   decodeMsPer1000ContextTokens: 0.09,
 } as const
 
+/** Prefills from which a backend is believed to be as slow as it was. */
+const TRIES = 8
+
 export interface BackendModelOptions {
   readonly forgetting?: number
   /** Observations from which a model counts as measured. */
@@ -30,6 +33,8 @@ export class BackendModel {
   readonly #minSamples: number
   readonly #maxAgeMs: Ms
   readonly #decodeFloorMs: Ms
+  /** It has answered before. */
+  #warm = false
 
   constructor(options: BackendModelOptions = {}) {
     const forgetting = options.forgetting ?? 0.99
@@ -74,6 +79,20 @@ export class BackendModel {
     return Math.max(this.#decodeFloorMs, this.#decode.predict(1, streams, contextTokens / 1000))
   }
 
+  /**
+   * `prefillWorkMs` for choosing among backends: while little is known, or nothing of late, no worse than the cold start says. A
+   * server's first prefills are slow (it warms up); believed at once, they would keep work away from it, and it from being known better.
+   */
+  hopedPrefillWorkMs(uncached: Tokens, nowMs: Ms): Ms {
+    const learnedMs = this.prefillWorkMs(uncached)
+    return this.#isTried(nowMs) ? learnedMs : Math.min(learnedMs, COLD_START.prefillMsPerToken * uncached)
+  }
+
+  /** `prefillBaseMs`, likewise. */
+  hopedPrefillBaseMs(nowMs: Ms): Ms {
+    return this.#isTried(nowMs) ? this.prefillBaseMs : 0
+  }
+
   prefillEstimate(uncached: Tokens, nowMs: Ms, confidence = 0.9): Estimate {
     return this.#prefill.estimate(confidence, nowMs, 1, uncached)
   }
@@ -89,6 +108,11 @@ export class BackendModel {
 
   /** A prefill of `uncached` tokens (all that were coalesced) took `tookMs`. */
   observePrefill(uncached: Tokens, tookMs: Ms, nowMs: Ms): void {
+    if (!this.#warm) {
+      // A server's first prefill pays for what it had not loaded or compiled yet.
+      this.#warm = true
+      return
+    }
     this.#prefill.update(tookMs, nowMs, 1, uncached)
   }
 
@@ -151,6 +175,12 @@ export class BackendModel {
   reset(): void {
     this.#prefill.reset()
     this.#decode.reset()
+    this.#warm = false
+  }
+
+  #isTried(nowMs: Ms): boolean {
+    const age = this.#prefill.ageMs(nowMs)
+    return this.#prefill.samples >= TRIES && age !== undefined && age <= this.#maxAgeMs
   }
 
   #isMeasured(model: RlsModel, nowMs: Ms): boolean {

@@ -40,7 +40,7 @@ export class ConnectionError extends Error {
 
 /**
  * Every read of every plain connection lands here first: Node would otherwise set 64 KiB aside per read. What was read is
- * copied out at once, which for the few hundred bytes of an event costs a tenth of that.
+ * copied out at once, which for the few hundred bytes of an event is the smaller cost.
  */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024)
 

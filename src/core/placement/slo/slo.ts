@@ -84,7 +84,8 @@ class SloPlacement implements Placement {
       const uncached = cacheable ? backend.uncachedTokens(request) : request.promptTokens
       const workMs = backend.model.prefillWorkMs(uncached)
       const backlogMs = backend.backlogMs(nowMs)
-      const cost = backlogMs + 2 * workMs
+      const hopedMs = backend.model.hopedPrefillWorkMs(uncached, nowMs)
+      const cost = backlogMs + 2 * hopedMs
       if (cacheable && cost < warmCost) {
         warm = backend
         warmCost = cost
@@ -110,7 +111,7 @@ class SloPlacement implements Placement {
         }
       }
       if (backend === warm) warmIsFree = true
-      const ttftMs = backlogMs + workMs + (backend.prefills.length === 0 ? backend.model.prefillBaseMs : 0)
+      const ttftMs = backlogMs + hopedMs + (backend.prefills.length === 0 ? backend.model.hopedPrefillBaseMs(nowMs) : 0)
       const tpot = request.tpotMs
       const tpotCost = tpot < Infinity ? 2 * predictedTpotMs(step, backend.prefill.share(nowMs), tpot, request.lengths.mean()) / tpot : 0
       const score = ttftMs / leftMs + tpotCost + loss + this.#poolCost(request, backend) + backend.streams * 1e-6
