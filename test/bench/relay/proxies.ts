@@ -80,7 +80,8 @@ function family (pid: number): number[] {
   return [pid, ...children.split(' ').filter(Boolean).flatMap(child => family(Number(child)))]
 }
 
-function cpuNsOf (pid: number): number {
+/** CPU nanoseconds of a process, all its threads. */
+export function cpuNsOf (pid: number): number {
   let total = 0
   for (const task of readdirSync(`/proc/${pid}/task`)) {
     total += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ', 1)[0])
