@@ -1,4 +1,5 @@
 import { FixedBuckets } from '../core/index.js'
+import { Lines, type TextBuffer } from './lines.js'
 import type { MetricDefinition } from './metrics-table.js'
 
 /** Milliseconds in, seconds out. */
@@ -10,25 +11,27 @@ interface Sample {
   readonly value: number
 }
 
-/** One counter or gauge with its labels: a number and the text before it, made once. */
+/** One counter or gauge with its labels. */
 export class Cell {
   readonly labels: Readonly<Record<string, string>>
-  readonly #head: string
+  readonly #line: Lines
   /** Undefined: no value, no line. */
   value: number | undefined
 
   constructor(name: string, labels: Readonly<Record<string, string>>, value: number | undefined) {
     this.labels = labels
     this.value = value
-    this.#head = `${name}${labelText(labels)} `
+    this.#line = new Lines([`${name}${labelText(labels)} `])
   }
 
   add(amount: number): void {
     this.value = (this.value ?? 0) + amount
   }
 
-  render(): string {
-    return this.value === undefined ? '' : `${this.#head}${numberText(this.value)}\n`
+  render(text: TextBuffer): void {
+    if (this.value === undefined) return
+    this.#line.set(0, this.value)
+    this.#line.copyTo(text)
   }
 
   samples(): readonly Sample[] {
@@ -43,9 +46,9 @@ export class HistogramCell {
   readonly #buckets: FixedBuckets
   readonly #scale: number
   readonly #bounds: readonly string[]
-  readonly #heads: readonly string[]
-  readonly #sumHead: string
-  readonly #countHead: string
+  /** One per bound, then the sum, then the count. */
+  readonly #lines: Lines
+  #isRecorded = false
 
   constructor(name: string, labels: Readonly<Record<string, string>>, bounds: readonly number[]) {
     this.#name = name
@@ -53,20 +56,18 @@ export class HistogramCell {
     this.#scale = name.endsWith('_seconds') ? MS_PER_SECOND : 1
     this.#buckets = new FixedBuckets(bounds.map((bound) => bound * this.#scale))
     this.#bounds = [...bounds.map(String), '+Inf']
-    this.#heads = this.#bounds.map((le) => `${name}_bucket${labelText({ ...labels, le })} `)
-    this.#sumHead = `${name}_sum${labelText(labels)} `
-    this.#countHead = `${name}_count${labelText(labels)} `
+    this.#lines = new Lines([...this.#bounds.map((le) => `${name}_bucket${labelText({ ...labels, le })} `), `${name}_sum${labelText(labels)} `, `${name}_count${labelText(labels)} `])
   }
 
   record(value: number): void {
+    this.#isRecorded = true
     this.#buckets.record(value)
   }
 
-  render(): string {
-    const counts = this.#buckets.cumulative()
-    let text = ''
-    for (let i = 0; i < counts.length; i++) text += `${this.#heads[i]!}${counts[i]!}\n`
-    return `${text}${this.#sumHead}${this.#buckets.sum / this.#scale}\n${this.#countHead}${counts.at(-1)!}\n`
+  render(text: TextBuffer): void {
+    if (this.#isRecorded) this.#write()
+    this.#isRecorded = false
+    this.#lines.copyTo(text)
   }
 
   samples(): readonly Sample[] {
@@ -77,11 +78,18 @@ export class HistogramCell {
       { metricName: `${this.#name}_count`, labels: this.#labels, value: counts.at(-1)! },
     ]
   }
+
+  #write(): void {
+    const counts = this.#buckets.cumulative()
+    for (let i = 0; i < counts.length; i++) this.#lines.set(i, counts[i]!)
+    this.#lines.set(counts.length, this.#buckets.sum / this.#scale)
+    this.#lines.set(counts.length + 1, counts.at(-1)!)
+  }
 }
 
 /**
- * All children of one metric, in the shape that a prom-client registry takes (`name`, `get`). Children keep the text of
- * their lines, so that a scrape only writes numbers: prom-client's own formatting takes several times as long.
+ * All children of one metric, in the shape that a prom-client registry takes (`name`, `get`). Children keep their
+ * lines, so that a scrape only writes numbers: prom-client's own formatting takes many times as long.
  */
 abstract class Family<C extends Cell | HistogramCell> {
   readonly name: string
@@ -119,11 +127,10 @@ abstract class Family<C extends Cell | HistogramCell> {
     return this.#children.size
   }
 
-  /** The metric's part of the Prometheus text. */
-  render(): string {
-    let text = `# HELP ${this.name} ${this.help}\n# TYPE ${this.name} ${this.type}\n`
-    for (const child of this.#children.values()) text += child.render()
-    return text
+  /** Appends the metric's part of the Prometheus text. */
+  render(text: TextBuffer): void {
+    text.write(`# HELP ${this.name} ${this.help}\n# TYPE ${this.name} ${this.type}\n`)
+    for (const child of this.#children.values()) child.render(text)
   }
 
   /** As prom-client's own metrics answer; for `getMetricsAsJSON` and the like. */
@@ -178,8 +185,4 @@ function labelText(labels: Readonly<Record<string, string>>): string {
 
 function escapeLabel(value: string): string {
   return value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"')
-}
-
-function numberText(value: number): string {
-  return value === Infinity ? '+Inf' : value === -Infinity ? '-Inf' : String(value)
 }

@@ -3,6 +3,7 @@ import { tpotMs, ttftMs, e2eMs, queueMs, Histogram, type AttemptVerdict, type Ba
 import { CounterFamily, GaugeFamily, HistogramFamily, type Cell, type HistogramCell } from './family.js'
 import type { LabelNames } from './labels.js'
 import { METRICS, type MetricDefinition, type MetricName } from './metrics-table.js'
+import { countOpenFilesCheaply } from './open-files.js'
 import { Paces, type Pace } from './pace.js'
 import type { RequestRecord } from './record.js'
 import type { AdmissionVerdict, IntervalRecorder } from './types.js'
@@ -40,6 +41,7 @@ export class Metrics {
       this.registry.registerMetric(family as unknown as Metric)
     }
     collectDefaultMetrics({ register: this.registry })
+    countOpenFilesCheaply(this.registry)
   }
 
   counter(name: MetricName): CounterFamily { return this.#families.get(name) as CounterFamily }

@@ -1,6 +1,6 @@
 import { GoodputLedger, type AttemptVerdict, type BackendId, type ClassName, type Explanation, type Histogram, type Ms, type PoolName, type RequestId, type TenantName, type Work } from '../core/index.js'
 import type { Config } from '../config/index.js'
-import { renderMetrics } from './exposition.js'
+import { Exposition } from './exposition.js'
 import { collectGauges } from './gauges.js'
 import { LabelNames } from './labels.js'
 import { createLogger } from './logger.js'
@@ -28,6 +28,7 @@ class Observer implements Telemetry {
   readonly log
   readonly #requestLog
   readonly #metrics: Metrics
+  readonly #exposition: Exposition
   readonly #labels = new LabelNames()
   readonly #now: () => Ms
   readonly #wallNow: () => Ms
@@ -46,6 +47,7 @@ class Observer implements Telemetry {
     this.#now = now
     this.#wallNow = wallNow
     this.#metrics = new Metrics(this.#labels)
+    this.#exposition = new Exposition(this.#metrics.registry)
     this.#stdout = logStream === undefined ? openStdout(() => this.#dropped('log')) : undefined
     this.log = createLogger(config.log.level, wallNow, logStream ?? this.#stdout!)
     this.#requestLog = createLogger(config.log.level, wallNow, logStream ?? this.#stdout!, { redacted: false })
@@ -119,9 +121,9 @@ class Observer implements Telemetry {
     this.#auditFile.sink.write(`${JSON.stringify({ time: new Date(this.#wallNow()).toISOString(), ...entry })}\n`)
   }
 
-  metricsText(): Promise<string> {
+  metricsText(): Promise<Buffer> {
     collectGauges({ metrics: this.#metrics, ledger: this.ledger, config: this.#config, sources: this.#sources, nowMs: this.#now() })
-    return renderMetrics(this.registry)
+    return this.#exposition.render()
   }
 
   reopen(): void {

@@ -82,8 +82,8 @@ export interface Telemetry {
   models(names: readonly string[]): void
   /** A new configuration: names that may be labels, targets, objectives, log level. */
   configure(config: Config): void
-  /** The Prometheus text. Yields to the event loop between metrics. */
-  metricsText(): Promise<string>
+  /** The Prometheus text in UTF-8. Yields to the event loop between metrics. */
+  metricsText(): Promise<Buffer>
   /** Open the log files anew after a rotation. */
   reopen(): void
   /** Write out what is buffered and close files. */

@@ -82,11 +82,11 @@ t.test('every view of a request agrees with the ledger behind /metrics', async t
   t.equal(snapshot.detail.distributions.ttft!.counts.reduce((a, b) => a + b), 10)
   t.match(snapshot.misses, [{ class: 'chat', ended: 10, missed: 2, outcome: { name: 'missed_ttft', count: 2 }, queueShare: 0.5, backend: { name: 'a', count: 2 } }])
 
-  const text = await telemetry.metricsText()
+  const text = (await telemetry.metricsText()).toString()
   t.match(text, 'sluice_slo_attainment_ratio{class="chat",window="5m"} 0.8\n')
   t.match(text, 'sluice_goodput_tokens_total{class="chat",pool="main",model="other"} 88\n')
   telemetry.observe({ scheduler: () => scheduler, backends: () => [backend] })
-  const price = /^sluice_cost_per_million_good_tokens (\S+)$/m.exec(await telemetry.metricsText())![1]
+  const price = /^sluice_cost_per_million_good_tokens (\S+)$/m.exec((await telemetry.metricsText()).toString())![1]
   t.equal(String(dashboard.snapshot('all:all').detail.cost!.perMillionGood), price)
   t.equal(time.nowMs, 4000)
 })

@@ -48,7 +48,7 @@ t.test('a request that ends is counted, measured, logged and remembered once', a
   telemetry.intervals('chat', 'main', 'a').record(40)
   pass(710)
   telemetry.finished(recordOf())
-  const text = await telemetry.metricsText()
+  const text = (await telemetry.metricsText()).toString()
   t.equal(valueOf(text, 'sluice_requests_total{route="chats",class="chat",pool="main",model="llama",outcome="met"}'), '1')
   t.equal(valueOf(text, 'sluice_offered_requests_total{route="chats",class="chat",model="llama"}'), '1')
   t.equal(valueOf(text, 'sluice_time_to_first_token_seconds_sum{class="chat",pool="main"}'), '0.3')
@@ -76,7 +76,7 @@ t.test('what was not kept is wasted, and the false-rejection rate is measured', 
   telemetry.offered('chats', 'chat', 'llama')
   telemetry.finished(recordOf({ explanation: { policy: 'slo', verdict: 'infeasible', probe: true } }))
   telemetry.attemptLost('chat', { promptTokens: 5, outputTokens: 2 })
-  const text = await telemetry.metricsText()
+  const text = (await telemetry.metricsText()).toString()
   t.equal(valueOf(text, 'sluice_wasted_tokens_total{class="chat",reason="missed_ttft"}'), '111')
   t.equal(valueOf(text, 'sluice_wasted_tokens_total{class="chat",reason="retried"}'), '7')
   t.equal(valueOf(text, 'sluice_rejections_probed_total{class="chat"}'), '2')
@@ -87,13 +87,13 @@ t.test('what was not kept is wasted, and the false-rejection rate is measured', 
   t.equal(valueOf(text, 'sluice_slo_requests_total{class="default",result="missed"}'), '0', 'there from the start')
   t.equal(valueOf(text, 'sluice_config_last_reload_success'), '1')
   telemetry.reloaded('rejected')
-  t.equal(valueOf(await telemetry.metricsText(), 'sluice_config_last_reload_success'), '0')
+  t.equal(valueOf((await telemetry.metricsText()).toString(), 'sluice_config_last_reload_success'), '0')
 })
 
 t.test('100,000 hostile names add no series', async (t) => {
   const { telemetry } = telemetryOf({ requests: false })
   telemetry.finished(recordOf({ model: 'x0', route: 'x0' }))
-  const series = async () => (await telemetry.metricsText()).split('\n').filter((line) => line.startsWith('sluice_')).length
+  const series = async () => (await telemetry.metricsText()).toString().split('\n').filter((line) => line.startsWith('sluice_')).length
   const before = await series()
   for (let i = 0; i < 100_000; i++) {
     const name = `evil"${i}\n\\{}__proto__`
@@ -111,7 +111,7 @@ t.test('label values are escaped, and configured names with awkward characters s
   const { telemetry } = telemetryOf()
   telemetry.models(['a"b\\c'])
   telemetry.offered('chats', 'chat', 'a"b\\c')
-  t.equal(valueOf(await telemetry.metricsText(), 'sluice_offered_requests_total{route="chats",class="chat",model="a\\"b\\\\c"}'), '1')
+  t.equal(valueOf((await telemetry.metricsText()).toString(), 'sluice_offered_requests_total{route="chats",class="chat",model="a\\"b\\\\c"}'), '1')
 })
 
 t.test('gauges are read from their sources; the unknown has no value', async (t) => {
@@ -121,7 +121,7 @@ t.test('gauges are read from their sources; the unknown has no value', async (t)
     { id: 'b', pool: 'main', state: 'draining', operatorDrain: true, breaker: 'half_open', report: {}, costPerHour: 3.6 },
   ]
   telemetry.observe({ scheduler: () => stateOf(['a', 'b', 'gone']), backends: () => backends })
-  let text = await telemetry.metricsText()
+  let text = (await telemetry.metricsText()).toString()
   t.equal(valueOf(text, 'sluice_backend_up{backend="a",pool="main"}'), '1')
   t.equal(valueOf(text, 'sluice_backend_up{backend="b",pool="main"}'), '0')
   t.equal(valueOf(text, 'sluice_backend_draining{backend="a",pool="main"}'), '0')
@@ -135,7 +135,7 @@ t.test('gauges are read from their sources; the unknown has no value', async (t)
   t.equal(valueOf(text, 'sluice_backend_inflight_requests{backend="gone",pool="main"}'), undefined)
   t.equal(valueOf(text, 'sluice_cost_per_million_good_tokens'), undefined, 'no tokens, no price')
   backends = backends.slice(1)
-  text = await telemetry.metricsText()
+  text = (await telemetry.metricsText()).toString()
   t.equal(valueOf(text, 'sluice_backend_up{backend="a",pool="main"}'), undefined, 'a backend that left leaves no line')
 })
 
@@ -146,7 +146,7 @@ t.test('cost per million good tokens', async (t) => {
   telemetry.finished(recordOf())
   telemetry.finished(recordOf({ outcome: 'missed_ttft' }, { firstTokenAtMs: 1600 }))
   pass(9_999)
-  const text = await telemetry.metricsText()
+  const text = (await telemetry.metricsText()).toString()
   const plain = Number(valueOf(text, 'sluice_cost_per_million_tokens')), good = Number(valueOf(text, 'sluice_cost_per_million_good_tokens'))
   t.ok(plain > 0)
   t.ok(Math.abs(good / plain - 2) < 1e-9, 'half of the tokens were good, so they cost twice as much')
@@ -184,13 +184,13 @@ t.test('a log file that cannot be written loses lines, counts them, and stops no
   const { telemetry, lines } = telemetryOf({ request_file: file, requests: false })
   t.match(lines, [{ level: 'error', file }])
   telemetry.finished(recordOf())
-  t.equal(valueOf(await telemetry.metricsText(), 'sluice_log_lines_dropped_total{sink="requests"}'), '1')
+  t.equal(valueOf((await telemetry.metricsText()).toString(), 'sluice_log_lines_dropped_total{sink="requests"}'), '1')
   await telemetry.close()
 })
 
 t.test('the registry holds exactly the table, and each of its metrics has a family line', async (t) => {
   const { telemetry } = telemetryOf()
-  const text = await telemetry.metricsText()
+  const text = (await telemetry.metricsText()).toString()
   const typed = [...text.matchAll(/^# TYPE (sluice_\S+) (\S+)$/gm)].map(([, name, type]) => `${name} ${type}`)
   t.same(typed, METRICS.map(({ name, type }) => `${name} ${type}`))
   t.equal(new Set(typed).size, METRICS.length)
@@ -244,7 +244,7 @@ t.test('a scrape at 64 backends and 20 classes is cheap', async (t) => {
     cpu.push((user + system) / 1000)
   }
   const median = cpu.sort((a, b) => a - b)[10]!
-  const text = await telemetry.metricsText()
+  const text = (await telemetry.metricsText()).toString()
   t.comment(`median CPU of a scrape: ${median.toFixed(2)} ms, ${text.length} bytes, ${text.split('\n').length} lines`)
   // About 4 ms on a quiet machine; the bound leaves room for a busy one and still catches a second rendering of everything.
   t.ok(median < 60, `a scrape took ${median} ms of CPU`)

@@ -100,13 +100,14 @@ export class ClassAccount {
 
   window(windowMs: Ms, nowMs: Ms): WindowMeasures {
     const ring = windowMs <= this.#fine.reachMs ? this.#fine : this.#coarse
+    const sums = ring.sums(windowMs, nowMs)
     return {
-      offered: ring.sum(OFFERED, windowMs, nowMs),
-      counted: ring.sum(COUNTED, windowMs, nowMs),
-      met: ring.sum(MET, windowMs, nowMs),
-      outputTokens: ring.sum(OUTPUT, windowMs, nowMs),
-      goodTokens: ring.sum(GOOD, windowMs, nowMs),
-      smoothGoodTokens: ring.sum(SMOOTH, windowMs, nowMs),
+      offered: sums[OFFERED]!,
+      counted: sums[COUNTED]!,
+      met: sums[MET]!,
+      outputTokens: sums[OUTPUT]!,
+      goodTokens: sums[GOOD]!,
+      smoothGoodTokens: sums[SMOOTH]!,
       coveredMs: ring.coveredMs(windowMs, nowMs),
     }
   }

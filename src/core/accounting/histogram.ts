@@ -137,8 +137,10 @@ export class FixedBuckets {
 
   /** Samples at or below each bound, and all samples last (`+Inf`). */
   cumulative(): number[] {
+    const counts: number[] = []
     let seen = 0
-    return Array.from(this.#counts, (count) => seen += count)
+    for (const count of this.#counts) counts.push(seen += count)
+    return counts
   }
 }
 

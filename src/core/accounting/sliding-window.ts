@@ -10,6 +10,7 @@ export class SlidingWindow {
   readonly #slots: number
   readonly #fields: number
   readonly #ring: Float64Array
+  readonly #sums: Float64Array
   /** Number of the latest slot since time 0. */
   #latest: number
   readonly #startedAtMs: Ms
@@ -19,6 +20,7 @@ export class SlidingWindow {
     this.#slots = slots
     this.#fields = fields
     this.#ring = new Float64Array(slots * fields)
+    this.#sums = new Float64Array(fields)
     this.#latest = Math.floor(nowMs / slotMs)
     this.#startedAtMs = nowMs
   }
@@ -33,15 +35,20 @@ export class SlidingWindow {
     this.#ring[this.#offset(this.#latest) + field]! += amount
   }
 
-  sum(field: number, windowMs: Ms, nowMs: Ms): number {
+  /** The sums of all fields, in one pass; valid until the next call. */
+  sums(windowMs: Ms, nowMs: Ms): Float64Array {
     this.#advance(nowMs)
-    const count = this.#slotsIn(windowMs)
-    let sum = 0
-    for (let i = 0; i < count; i++) sum += this.#ring[this.#offset(this.#latest - i) + field]!
-    return sum
+    const fields = this.#fields
+    const sums = this.#sums.fill(0)
+    let offset = this.#offset(this.#latest)
+    for (let i = this.#slotsIn(windowMs); i > 0; i--) {
+      for (let field = 0; field < fields; field++) sums[field]! += this.#ring[offset + field]!
+      offset = offset === 0 ? this.#ring.length - fields : offset - fields
+    }
+    return sums
   }
 
-  /** The time that `sum` covers: less than the window while the ring is younger, or the latest slot is not over. */
+  /** The time that `sums` covers: less than the window while the ring is younger, or the latest slot is not over. */
   coveredMs(windowMs: Ms, nowMs: Ms): Ms {
     this.#advance(nowMs)
     const from = (this.#latest - this.#slotsIn(windowMs) + 1) * this.#slotMs
