@@ -45,6 +45,7 @@ export class Fleet {
     for (const backendSpec of spec.backends) {
       const backend = kept.get(backendSpec.id) ?? new Backend(backendSpec)
       backend.spec = backendSpec
+      this.#setPool(backend)
       this.backends.set(backendSpec.id, backend)
       for (const model of backendSpec.models ?? []) this.#models.add(model)
     }
@@ -54,15 +55,15 @@ export class Fleet {
 
   setPoolMode(name: PoolName, mode: PoolMode): void {
     const pool = this.#pools.get(name)
-    if (pool !== undefined) this.#pools.set(name, { ...pool, mode })
+    if (pool === undefined) return
+    this.#pools.set(name, { ...pool, mode })
+    for (const backend of this.backends.values()) this.#setPool(backend)
   }
 
-  poolMode(name: PoolName): PoolMode {
-    return this.#pools.get(name)?.mode ?? 'balanced'
-  }
-
-  poolRole(name: PoolName): PoolRole {
-    return this.#pools.get(name)?.role ?? 'latency'
+  #setPool(backend: Backend): void {
+    const { mode, role } = this.#pools.get(backend.spec.pool) ?? { mode: 'balanced', role: 'latency' }
+    backend.poolMode = mode
+    backend.poolRole = role
   }
 
   /** The class of that name; one without targets if the configuration has none. */

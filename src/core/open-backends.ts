@@ -16,41 +16,52 @@ export class OpenBackends {
   /** The earliest time at which a pause of an engine that refused ends; Infinity = none pauses. */
   resumesAtMs: Ms = Infinity
 
-  /** `only`: the one backend to look at; undefined = all. */
-  find(request: TrackedRequest, lane: Lane, reach: Reach, only: Backend | undefined, nowMs: Ms): readonly Backend[] {
-    this.found.length = 0
-    this.heldBy = 'no_backend'
-    this.resumesAtMs = Infinity
+  find(request: TrackedRequest, lane: Lane, reach: Reach, nowMs: Ms): readonly Backend[] {
+    this.#clear()
     if (reach === 'home') {
-      this.#add(request, lane.home, only, nowMs)
+      this.#addTier(request, lane.home, nowMs)
       return this.found
     }
     for (const tier of lane.tiers) {
-      this.#add(request, tier, only, nowMs)
+      this.#addTier(request, tier, nowMs)
       if (reach === 'first-open' && this.found.length > 0) break
     }
     return this.found
   }
 
-  #add(request: TrackedRequest, tier: readonly Backend[], only: Backend | undefined, nowMs: Ms): void {
-    for (let i = 0; i < tier.length; i++) {
-      const backend = tier[i] as Backend
-      if (only !== undefined && backend !== only) continue
-      const { state } = backend
-      if (state === 'down' || state === 'draining') continue
-      if (request.failedOn.length > 0 && request.failedOn.includes(backend.spec.id)) continue
-      if (backend.backpressure.pausedUntilMs > nowMs) {
-        this.resumesAtMs = Math.min(this.resumesAtMs, backend.backpressure.pausedUntilMs)
-        this.heldBy = 'backpressure'
-        continue
-      }
-      const limit = backend.limit(nowMs)
-      if ((limit !== undefined && backend.requests >= limit) || (state === 'degraded' && backend.requests > 0 && tier.some((other) => other.state === 'up'))) {
-        if (this.heldBy === 'no_backend') this.heldBy = 'concurrency'
-        continue
-      }
-      this.found.push(backend)
+  /** The same, of one backend only. */
+  findOne(request: TrackedRequest, lane: Lane, reach: Reach, backend: Backend, nowMs: Ms): readonly Backend[] {
+    this.#clear()
+    const tier = lane.tierOf(backend, reach === 'home')
+    if (tier !== undefined) this.#add(request, backend, tier, nowMs)
+    return this.found
+  }
+
+  #clear(): void {
+    this.found.length = 0
+    this.heldBy = 'no_backend'
+    this.resumesAtMs = Infinity
+  }
+
+  #addTier(request: TrackedRequest, tier: readonly Backend[], nowMs: Ms): void {
+    for (let i = 0; i < tier.length; i++) this.#add(request, tier[i] as Backend, tier, nowMs)
+  }
+
+  #add(request: TrackedRequest, backend: Backend, tier: readonly Backend[], nowMs: Ms): void {
+    const { state } = backend
+    if (state === 'down' || state === 'draining') return
+    if (request.failedOn.length > 0 && request.failedOn.includes(backend.spec.id)) return
+    if (backend.backpressure.pausedUntilMs > nowMs) {
+      this.resumesAtMs = Math.min(this.resumesAtMs, backend.backpressure.pausedUntilMs)
+      this.heldBy = 'backpressure'
+      return
     }
+    const limit = backend.limit(nowMs)
+    if ((limit !== undefined && backend.requests >= limit) || (state === 'degraded' && backend.requests > 0 && tier.some((other) => other.state === 'up'))) {
+      if (this.heldBy === 'no_backend') this.heldBy = 'concurrency'
+      return
+    }
+    this.found.push(backend)
   }
 }
 

@@ -305,7 +305,8 @@ class SloScheduler implements Scheduler {
     if (known && changed === 'none') return undefined
     // Who waits for a warm backend compares it with all others.
     const only = known && changed !== 'none' && request.heldBy !== 'warm_backend' ? changed : undefined
-    const open = this.#open.find(request, lane, this.#placement.reach, only, this.#nowMs)
+    const { reach } = this.#placement
+    const open = only === undefined ? this.#open.find(request, lane, reach, this.#nowMs) : this.#open.findOne(request, lane, reach, only, this.#nowMs)
     const backend = open.length === 0 ? undefined : this.#placement.place(request, open, this.#nowMs)
     if (backend !== undefined || only !== undefined) return backend
     if (open.length === 0) request.heldBy = this.#open.heldBy

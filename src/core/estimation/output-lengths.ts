@@ -72,28 +72,61 @@ export class OutputLengthHistogram {
     return Math.max(0, Math.min(left, cap - generated))
   }
 
+  /** Whole lengths, `generated + remaining(generated, q, cap)`, for several `levels` of `q` in ascending order; written to `into` from `at` on. */
+  wholeLengths(levels: readonly number[], generated: Tokens, cap: Tokens = Infinity, into: Float64Array, at: number): void {
+    let bin = binOf(generated)
+    const skipped = this.#skipped(generated, bin)
+    const tail = this.#below[BINS]! - skipped
+    const known = this.#isKnown(tail)
+    for (let i = 0; i < levels.length; i++) {
+      let length: Tokens
+      if (known) {
+        const target = skipped + levels[i]! * tail
+        bin = this.#binAt(target, bin)
+        length = Math.max(generated, this.#position(target, bin))
+      } else length = memoryless(generated, levels[i]!)
+      into[at + i] = generated + Math.max(0, Math.min(length - generated, cap - generated))
+    }
+  }
+
   #quantileFrom(from: Tokens, q: number): Tokens {
     const first = binOf(from)
+    const skipped = this.#skipped(from, first)
+    const tail = this.#below[BINS]! - skipped
+    if (!this.#isKnown(tail)) return memoryless(from, q)
+    const target = skipped + q * tail
+    return Math.max(from, this.#position(target, this.#binAt(target, first)))
+  }
+
+  /** Weight of all lengths below `from`, which lies in bin `first`. */
+  #skipped(from: Tokens, first: number): number {
     const start = EDGES[first]!
     const width = EDGES[first + 1]! - start
-    // The part of the first bin that lies below `from` is not in the condition.
-    const skipped = this.#below[first]! + this.#counts[first]! * (Math.min(from, EDGES[first + 1]!) - start) / width
-    const tail = this.#below[BINS]! - skipped
-    // Nothing kept is as long: the prior, which has no memory, answers.
-    if (tail < 1e-6 * this.#unit) return from - PRIOR_MEAN_TOKENS * Math.log(1 - Math.min(q, 0.999))
-    const target = skipped + q * tail
-    let low = first
+    return this.#below[first]! + this.#counts[first]! * (Math.min(from, EDGES[first + 1]!) - start) / width
+  }
+
+  /** Is anything kept that is as long? Else the prior, which has no memory, answers. */
+  #isKnown(tail: number): boolean {
+    return tail >= 1e-6 * this.#unit
+  }
+
+  /** The bin, at or after `low`, up to which `target` is reached. */
+  #binAt(target: number, low: number): number {
     let high = BINS - 1
     while (low < high) {
       const middle = (low + high + 1) >>> 1
       if (this.#below[middle]! <= target) low = middle
       else high = middle - 1
     }
-    const count = this.#counts[low]!
-    const share = count > 0 ? Math.min(1, (target - this.#below[low]!) / count) : 0
-    const position = EDGES[low]! + share * (EDGES[low + 1]! - EDGES[low]!)
+    return low
+  }
+
+  #position(target: number, bin: number): Tokens {
+    const count = this.#counts[bin]!
+    const share = count > 0 ? Math.min(1, (target - this.#below[bin]!) / count) : 0
+    const position = EDGES[bin]! + share * (EDGES[bin + 1]! - EDGES[bin]!)
     // An exact bin [n, n + 1) holds one length, n.
-    return Math.max(from, low < EXACT ? Math.floor(position) : position)
+    return bin < EXACT ? Math.floor(position) : position
   }
 
   #accumulate(from: number): void {
@@ -145,6 +178,11 @@ export class OutputLengths {
       if (!names.has(name)) this.#classes.delete(name)
     }
   }
+}
+
+/** Length of a stream that has `generated` tokens, by the prior. */
+function memoryless(generated: Tokens, q: number): Tokens {
+  return generated - PRIOR_MEAN_TOKENS * Math.log(1 - Math.min(q, 0.999))
 }
 
 function binEdges(): Float64Array {

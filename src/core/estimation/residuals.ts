@@ -7,6 +7,11 @@ export class Residuals {
   readonly #sorted: Float64Array
   #size = 0
   #at = 0
+  /** The last answers by level, until the next residual: admission asks for two, once per backend and request. */
+  #levelA = NaN
+  #answerA = 0
+  #levelB = NaN
+  #answerB = 0
 
   constructor(capacity = 128) {
     this.#ring = new Float64Array(capacity)
@@ -18,6 +23,8 @@ export class Residuals {
   }
 
   add(value: number): void {
+    this.#levelA = NaN
+    this.#levelB = NaN
     const sorted = this.#sorted
     if (this.#size === this.#ring.length) {
       const out = this.#lowerBound(this.#ring[this.#at]!)
@@ -35,6 +42,16 @@ export class Residuals {
   /** Quantile `q` (0–1), linear between the kept values; undefined while there is none. */
   quantile(q: number): number | undefined {
     if (this.#size === 0) return undefined
+    if (q === this.#levelA) return this.#answerA
+    if (q === this.#levelB) return this.#answerB
+    this.#levelB = this.#levelA
+    this.#answerB = this.#answerA
+    this.#levelA = q
+    this.#answerA = this.#find(q)
+    return this.#answerA
+  }
+
+  #find(q: number): number {
     const rank = Math.min(1, Math.max(0, q)) * (this.#size - 1)
     const below = Math.floor(rank)
     const low = this.#sorted[below]!

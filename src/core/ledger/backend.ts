@@ -2,11 +2,12 @@ import { BackendModel } from '../estimation/backend-model.js'
 import type { OutputLengthHistogram } from '../estimation/output-lengths.js'
 import { PrefixIndex } from '../estimation/prefix-index.js'
 import type { TrackedRequest } from '../request.js'
-import type { BackendSpec, BackendState, ClassName, Ms, Tokens } from '../types.js'
+import type { BackendSpec, BackendState, ClassName, Ms, PoolMode, PoolRole, Tokens } from '../types.js'
 import { Backpressure } from './backpressure.js'
 import { DecodeSampler } from './decode-sampler.js'
 import { ForeignLoad } from './foreign-load.js'
 import type { Lease } from './lease.js'
+import { PacedStreams } from './paced-streams.js'
 import { PrefillClock } from './prefill-clock.js'
 import { PrefillSampler } from './prefill-sampler.js'
 import { SlackGuard } from './slack-guard.js'
@@ -21,6 +22,9 @@ interface PacedClass {
 /** What the gateway knows of one backend: its own work there to the request, and what it learned of its speed. */
 export class Backend {
   spec: BackendSpec
+  /** Of its pool; kept by the fleet. */
+  poolMode: PoolMode = 'balanced'
+  poolRole: PoolRole = 'latency'
   state: BackendState = 'up'
   /** Cap while a breaker probes; undefined = none. */
   probeLimit: number | undefined
@@ -36,6 +40,7 @@ export class Backend {
   readonly decodes: Lease[] = []
   /** Requests in flight that have a target per token, by class. */
   readonly paced: PacedClass[] = []
+  readonly pacedStreams = new PacedStreams()
   readonly model = new BackendModel()
   readonly prefixes = new PrefixIndex()
   readonly prefill = new PrefillClock()
@@ -121,8 +126,11 @@ export class Backend {
     if (this.prefills.length === 0) this.#decodeSamples.progress(lease, outputTokens, nowMs)
   }
 
-  #pace({ tpotMs, request }: Lease, change: 1 | -1): void {
+  #pace(lease: Lease, change: 1 | -1): void {
+    const { tpotMs, request } = lease
     if (tpotMs === Infinity) return
+    if (change > 0) this.pacedStreams.add(lease)
+    else this.pacedStreams.remove(lease)
     const { class: { name }, lengths } = request
     const known = this.paced.find((paced) => paced.name === name && paced.tpotMs === tpotMs)
     if (known === undefined) this.paced.push({ name, tpotMs, lengths, count: change })

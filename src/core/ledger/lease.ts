@@ -2,11 +2,6 @@ import type { TrackedRequest } from '../request.js'
 import type { Ms, Tokens } from '../types.js'
 import type { Backend } from './backend.js'
 
-/** Quantiles of the length at which streams are judged: finer where answers are short, and little can be made up for. */
-export const LENGTH_QUANTILES = [0.02, 0.06, 0.1, 0.15, 0.21, 0.29, 0.39, 0.5, 0.65, 0.87] as const
-/** Share of all lengths that each of them stands for. */
-export const LENGTH_SHARES = [0.04, 0.04, 0.04, 0.06, 0.06, 0.1, 0.1, 0.12, 0.18, 0.26] as const
-
 /**
  * What one dispatched request holds on one backend. Charged when made, released phase by phase:
  * its prefill at the first token, the rest by `release()`, once.
@@ -26,16 +21,14 @@ export class Lease {
   /** Prompt tokens and output tokens so far: what it holds of the KV cache. */
   contextTokens: Tokens
   outputTokens: Tokens = 0
-  /** How long the whole output may be, given what there is, at `LENGTH_QUANTILES`. */
-  readonly lengths = new Float64Array(LENGTH_QUANTILES.length)
   firstTokenAtMs: Ms | undefined
   /** When `outputTokens` was last heard. */
   progressAtMs: Ms
-  /** The backend's `prefill.doneMs` at that time. */
-  prefillSeenMs: Ms = 0
   phase: 'prefill' | 'decode' | 'released' = 'prefill'
   /** Index in the backend's list of decoding streams. */
   position = 0
+  /** Its row in the backend's `pacedStreams`, if it has a target per token. */
+  row = 0
 
   constructor(request: TrackedRequest, backend: Backend, nowMs: Ms) {
     this.request = request
@@ -46,7 +39,6 @@ export class Lease {
     this.prefillMs = backend.model.prefillWorkMs(this.uncachedTokens)
     this.contextTokens = request.promptTokens
     this.tpotMs = request.tpotMs
-    this.#guessLengths()
     backend.charge(this, nowMs)
     this.expectedFirstTokenAtMs = backend.prefill.endsAtMs
   }
@@ -70,8 +62,7 @@ export class Lease {
     this.contextTokens += more
     this.backend.contextTokens += more
     this.progressAtMs = nowMs
-    this.prefillSeenMs = this.backend.prefill.doneMs
-    this.#guessLengths()
+    if (this.tpotMs < Infinity) this.backend.pacedStreams.progress(this, nowMs - this.firstTokenAtMs!, this.backend.prefill.doneMs)
     this.backend.slack.reported(nowMs)
   }
 
@@ -79,14 +70,5 @@ export class Lease {
     if (this.phase === 'released') return
     this.backend.release(this, nowMs)
     this.phase = 'released'
-  }
-
-  #guessLengths(): void {
-    if (this.tpotMs === Infinity) return
-    const { lengths, spec } = this.request
-    const generated = Math.max(1, this.outputTokens)
-    for (let i = 0; i < LENGTH_QUANTILES.length; i++) {
-      this.lengths[i] = generated + lengths.remaining(generated, LENGTH_QUANTILES[i]!, spec.maxOutputTokens)
-    }
   }
 }

@@ -10,12 +10,16 @@ export class PrefillClock {
   #endsAtMs: Ms = -Infinity
   #injectedMs: Ms = 0
   #injectedAtMs: Ms = 0
+  /** The share as last asked for, and when: every head that waits asks the same again. */
+  #share = 0
+  #shareAtMs: Ms = NaN
 
   /** More prefill was sent. */
   charge(workMs: Ms, baseMs: Ms, nowMs: Ms): void {
     this.#endsAtMs = Math.max(nowMs, this.#endsAtMs) + workMs + baseMs
     this.#injectedMs = this.#decayed(nowMs) + workMs
     this.#injectedAtMs = nowMs
+    this.#shareAtMs = NaN
   }
 
   /** One prefill of `workMs` answered, or was given up; `restMs` of others is still ahead. */
@@ -35,7 +39,11 @@ export class PrefillClock {
 
   /** Share of time spent on prefill, decaying over five seconds; may exceed 1 in a burst. */
   share(nowMs: Ms): number {
-    return this.#decayed(nowMs) / SHARE_TIME_CONSTANT_MS
+    if (this.#shareAtMs !== nowMs) {
+      this.#share = this.#decayed(nowMs) / SHARE_TIME_CONSTANT_MS
+      this.#shareAtMs = nowMs
+    }
+    return this.#share
   }
 
   #decayed(nowMs: Ms): Ms {

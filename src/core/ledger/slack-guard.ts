@@ -1,5 +1,5 @@
 import type { Ms } from '../types.js'
-import { LENGTH_SHARES, type Lease } from './lease.js'
+import { COLUMNS, GENERATED, LENGTH_FIFTIETHS, LENGTHS, NO_TOKEN, PREFILL_SEEN, RUNNING, TPOT, type PacedStreams } from './paced-streams.js'
 
 /** Four steps of delay per doubling, from 4 ms (exponent 2) to some seconds; all delays below the first are one. */
 const STEPS = 48
@@ -9,11 +9,23 @@ const FIRST_KEY = (127 + 2) << MANTISSA_BITS
 /** What streams report changes little in so short a time. */
 const FRESH_MS = 30
 
+/** Steps that are told apart while counting; what bears more than the last of them is not counted, as what is missed already. */
+const ALL_STEPS = 2 * STEPS
+const UNCOUNTED = 1e30
+/** In the step before the first. */
+const BELOW_FIRST_MS = 0.9 * FIRST_MS
+const LEVELS = LENGTH_FIFTIETHS.length
+/** Rows that are counted at once. */
+const BATCH = 64
+
 /** A float's exponent and leading mantissa bits are its logarithm, rounded down: no call of `Math.log`. */
-const asFloat = new Float32Array(1)
+const asFloat = new Float32Array(BATCH * LEVELS)
 const asInteger = new Int32Array(asFloat.buffer)
 const REST_BITS = 23 - MANTISSA_BITS
 const REST_MASK = (1 << REST_BITS) - 1
+
+/** Scratch: fiftieths of streams by step. */
+const counts = new Int32Array(ALL_STEPS + 1)
 
 /**
  * What a standstill would do to the streams of one backend, as the number of streams that it is expected to push over their
@@ -45,19 +57,18 @@ export class SlackGuard {
   }
 
   /** `stepMs` is the decode step now, `growthMs` what one more stream adds to it. */
-  refresh(prefills: readonly Lease[], decodes: readonly Lease[], prefillDoneMs: Ms, stepMs: Ms, growthMs: Ms, nowMs: Ms): void {
+  refresh(streams: PacedStreams, prefillDoneMs: Ms, stepMs: Ms, growthMs: Ms, nowMs: Ms): void {
     this.#stale = false
     this.#madeAtMs = nowMs
-    const misses = this.#misses.fill(0)
-    for (let i = 0; i < decodes.length; i++) {
-      const lease = decodes[i] as Lease
-      if (lease.tpotMs < Infinity) this.#add(lease, lease.progressAtMs - lease.firstTokenAtMs! + prefillDoneMs - lease.prefillSeenMs, stepMs, growthMs)
+    counts.fill(0)
+    for (let first = 0; first < streams.size; first += BATCH) {
+      count(streams.rows, first * COLUMNS, Math.min(streams.size, first + BATCH) * COLUMNS, prefillDoneMs, stepMs, growthMs)
     }
-    for (let i = 0; i < prefills.length; i++) {
-      const lease = prefills[i] as Lease
-      if (lease.tpotMs < Infinity) this.#add(lease, 0, stepMs, growthMs)
+    let sum = 0
+    for (let step = 0; step < ALL_STEPS; step++) {
+      sum += counts[step]!
+      this.#misses[Math.min(step, STEPS)] = sum / 50
     }
-    for (let i = 1; i <= STEPS; i++) misses[i]! += misses[i - 1]!
   }
 
   /** Expected misses by a standstill of `delayMs`. */
@@ -70,25 +81,27 @@ export class SlackGuard {
     const within = (bits & REST_MASK) / REST_MASK
     return this.#misses[step]! + within * (this.#misses[step + 1]! - this.#misses[step]!)
   }
+}
 
-  #add(lease: Lease, elapsedMs: Ms, stepMs: Ms, growthMs: Ms): void {
-    const generated = Math.max(1, lease.outputTokens)
-    const { lengths, tpotMs } = lease
-    const misses = this.#misses
-    for (let q = 0; q < lengths.length; q++) {
-      const length = lengths[q]!
-      // One token has no time per token; nothing can be missed.
-      if (length < 2) continue
+/** Adds up to `BATCH` rows to `counts`. Two passes, none with a branch that depends on a stream: what each length bears, and then its step. */
+function count(rows: Float64Array, from: number, to: number, prefillDoneMs: Ms, stepMs: Ms, growthMs: Ms): void {
+  let entries = 0
+  for (let at = from; at < to; at += COLUMNS) {
+    const tpotMs = rows[at + TPOT]!
+    const generated = rows[at + GENERATED]!
+    const seenMs = rows[at + PREFILL_SEEN]!
+    const elapsedMs = seenMs === NO_TOKEN ? 0 : rows[at + RUNNING]! + prefillDoneMs - seenMs
+    for (let level = 0; level < LEVELS; level++) {
+      const length = rows[at + LENGTHS + level]!
       const left = length - generated
       const spareMs = tpotMs * (length - 1) - elapsedMs - left * stepMs
-      if (spareMs < 0) continue
-      const bearsMs = spareMs - left * growthMs
-      let step = 0
-      if (bearsMs >= FIRST_MS) {
-        asFloat[0] = bearsMs
-        step = Math.min(STEPS, (asInteger[0]! >> REST_BITS) - FIRST_KEY + 1)
-      }
-      misses[step]! += LENGTH_SHARES[q]!
+      // One token has no time per token; nothing can be missed. Nor what is missed already.
+      asFloat[entries++] = length < 2 || spareMs < 0 ? UNCOUNTED : Math.max(BELOW_FIRST_MS, spareMs - left * growthMs)
     }
+  }
+  for (let entry = 0, level = 0; entry < entries; entry++) {
+    const step = (asInteger[entry]! >> REST_BITS) - FIRST_KEY + 1
+    counts[step < ALL_STEPS ? step : ALL_STEPS]! += LENGTH_FIFTIETHS[level]!
+    if (++level === LEVELS) level = 0
   }
 }

@@ -36,6 +36,7 @@ export class Lane {
   urgency = 0
   queued = 0
   queuedTokens: Tokens = 0
+  readonly #tierOf = new Map<Backend, readonly Backend[]>()
   readonly #tenants = new Map<TenantName, Heap<TrackedRequest>>()
   readonly #shares: FairShare
   readonly #aside: TrackedRequest[] = []
@@ -47,6 +48,15 @@ export class Lane {
     this.home = home
     this.prospect = prospect
     this.#shares = shares
+    for (const tier of tiers) {
+      for (const backend of tier) this.#tierOf.set(backend, tier)
+    }
+  }
+
+  /** The tier that a backend belongs to here; undefined = the lane's requests may not go there. */
+  tierOf(backend: Backend, homeOnly: boolean): readonly Backend[] | undefined {
+    if (homeOnly) return this.home.includes(backend) ? this.home : undefined
+    return this.#tierOf.get(backend)
   }
 
   push(request: TrackedRequest): void {

@@ -91,7 +91,7 @@ class SloPlacement implements Placement {
         warmCost = cost
         warmIsFree = false
       }
-      const tuning = TUNING[this.#fleet.poolMode(backend.spec.pool)]
+      const tuning = TUNING[backend.poolMode]
       if (backend.prefills.length > 0 && backlogMs + workMs > tuning.windowMs) continue
       const step = stepMs(backend, 1, request.promptTokens)
       let loss = 0
@@ -138,7 +138,7 @@ class SloPlacement implements Placement {
     const { slack } = backend
     if (slack.stale) {
       const step = stepMs(backend, 0, 0)
-      slack.refresh(backend.prefills, backend.decodes, backend.prefill.doneMs, step, stepMs(backend, 1, 0) - step, nowMs)
+      slack.refresh(backend.pacedStreams, backend.prefill.doneMs, step, stepMs(backend, 1, 0) - step, nowMs)
     }
     return slack.loss(backlogMs + workMs) - slack.loss(backlogMs)
   }
@@ -154,14 +154,14 @@ class SloPlacement implements Placement {
     const workMs = warm.model.prefillWorkMs(warm.uncachedTokens(request))
     const backlogMs = warm.backlogMs(nowMs)
     if (backlogMs + workMs > WARM_TTFT_SHARE * leftMs) return false
-    return this.#loss(warm, workMs, backlogMs, nowMs) <= TUNING[this.#fleet.poolMode(warm.spec.pool)].maxLoss
+    return this.#loss(warm, workMs, backlogMs, nowMs) <= TUNING[warm.poolMode].maxLoss
   }
 
   /** Borrowing is allowed in every direction, and costs a little: the own pools are taken first while they are as good. */
   #poolCost(request: TrackedRequest, backend: Backend): number {
     const { pools } = request.class
     if (pools.length > 0) return BORROWING_COST * pools.indexOf(backend.spec.pool)
-    return this.#fleet.poolRole(backend.spec.pool) === (request.interactive ? 'latency' : 'throughput') ? 0 : FOREIGN_ROLE_COST
+    return backend.poolRole === (request.interactive ? 'latency' : 'throughput') ? 0 : FOREIGN_ROLE_COST
   }
 
   #hold(request: TrackedRequest, heldBy: HeldBy): undefined {
