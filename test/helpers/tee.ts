@@ -1,5 +1,6 @@
 // A wire tap: a TCP relay in front of a server that keeps all bytes of both ways, and reads them when all is over.
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { messages } from './wire.js'
 
 /** One request and what the server answered, as they were on the wire. */
 export interface Exchange {
@@ -63,41 +64,5 @@ export async function tee(target: string): Promise<Tee> {
       server.close(() => { resolve() })
       for (const socket of sockets) socket.destroy()
     }),
-  }
-}
-
-/** The HTTP/1.1 messages of one direction, in turn; an unfinished last one is left out. */
-function messages(bytes: Buffer): { head: string, body: Buffer }[] {
-  const all: { head: string, body: Buffer }[] = []
-  for (let at = 0; at < bytes.length;) {
-    const end = bytes.indexOf('\r\n\r\n', at)
-    if (end < 0) break
-    const head = bytes.toString('latin1', at, end)
-    const read = /^transfer-encoding: *chunked/im.test(head)
-      ? chunks(bytes, end + 4)
-      : whole(bytes, end + 4, Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0))
-    if (read === undefined) break
-    all.push({ head, body: read.body })
-    at = read.next
-  }
-  return all
-}
-
-function whole(bytes: Buffer, from: number, length: number): { body: Buffer, next: number } | undefined {
-  const next = from + length
-  return next > bytes.length ? undefined : { body: bytes.subarray(from, next), next }
-}
-
-function chunks(bytes: Buffer, from: number): { body: Buffer, next: number } | undefined {
-  const pieces: Buffer[] = []
-  for (let at = from; ;) {
-    const lineEnd = bytes.indexOf('\r\n', at)
-    if (lineEnd < 0) return undefined
-    const size = Number.parseInt(bytes.toString('latin1', at, lineEnd), 16)
-    const next = lineEnd + 2 + size + 2
-    if (!(next <= bytes.length)) return undefined
-    if (size === 0) return { body: Buffer.concat(pieces), next }
-    pieces.push(bytes.subarray(lineEnd + 2, lineEnd + 2 + size))
-    at = next
   }
 }

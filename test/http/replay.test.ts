@@ -1,30 +1,31 @@
 // The main job, whole: a recorded conversation load through the gateway, in front of three servers that behave like vLLM and
-// one that behaves like TGI, in another process. What the servers sent is read off the wire and compared with what
-// clients got; what the gateway measured is compared with the clients' own stopwatches.
+// one that behaves like TGI. Gateway, servers and clients are three processes. What the servers sent is read off the wire and
+// compared with what clients got; what the gateway measured of each request is compared with the client's own stopwatch.
 import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { realIo } from '../../src/cli/process.js'
-import { startGateway } from '../../src/cli/serve/gateway.js'
-import { configFrom } from '../../src/config/index.js'
 import { tpotMs, ttftMs } from '../../src/core/index.js'
 import { parseTrace } from '../../src/simulator/index.js'
 import type { RequestRecord } from '../../src/telemetry/index.js'
+import { scratch, serve } from '../helpers/program.js'
 import { recordedServers } from '../helpers/recorded-servers.js'
-import { pooled, time } from '../helpers/stopwatch.js'
+import { stopwatch } from '../helpers/stopwatch.js'
 
 type TraceRow = ReturnType<typeof parseTrace>['rows'][number]
 
 const REQUESTS = 320
-/** The trace's clock and the servers' both run so much faster. */
-const SPEED = 3
-/**
- * A machine with other work takes the processor away between two readings of the clock, and that is what the difference then
- * measures. It hits other requests the next time; what the gateway itself measures wrongly shows in every round. So the best
- * round of each request counts.
- */
-const ROUNDS = 5
+/** The trace's clock and the servers' both run so much faster: as fast as leaves two cores idle most of the time. */
+const SPEED = 6
 const MEDIAN_MS = 1
 const P99_MS = 5
+/**
+ * Both bars hold over all requests of one round. Other programs that want the processor come between two readings of the clock,
+ * and what differs then is their doing, so there are further rounds, each of all requests anew; what the gateway
+ * itself measures wrongly it measures wrongly in every one. Bytes, tokens and outcomes are right in every round.
+ */
+const ROUNDS = 4
+/** A round can tell something where an echo between two idle processes takes no more than this share of the bars. */
+const ECHO_SHARE = 0.5
 
 t.setTimeout(300_000)
 
@@ -42,9 +43,9 @@ interface Call {
 }
 
 /** Every fifth goes by TGI's own protocol; some leave usage to the gateway, some want the answer whole, some get several tokens an event. */
-function callOf({ promptTokens, outputTokens }: TraceRow, index: number): Call {
-  const id = `replay-${index}`
-  const text = `${index}${' and'.repeat(Math.max(0, promptTokens - 1))}`
+function callOf({ promptTokens, outputTokens }: TraceRow, index: number, round: number): Call {
+  const id = `replay-${round}-${index}`
+  const text = `${id}${' and'.repeat(Math.max(0, promptTokens - 1))}`
   if (index % 5 === 4) {
     const body = JSON.stringify({ inputs: text, parameters: { max_new_tokens: 1024, details: true }, emulate_output_tokens: outputTokens })
     return { id, path: '/generate_stream', streamed: true, asksUsage: true, body }
@@ -58,11 +59,20 @@ function callOf({ promptTokens, outputTokens }: TraceRow, index: number): Call {
   return { id, path: '/v1/chat/completions', streamed, asksUsage, body }
 }
 
-/** By request, how far the two clocks are apart; NaN where the client sees no tokens come. */
-async function replay(t: Test): Promise<{ ttft: number, tpot: number }[]> {
+interface Gap {
+  readonly ttft: number
+  readonly tpot: number
+}
+
+/** The processes, and a round of the whole load through them: how far the two clocks are apart, for each request whose tokens the client sees come. */
+async function setUp(t: Test): Promise<(t: Test, round: number) => Promise<{ gaps: Gap[], echoMs: readonly number[] }>> {
   const servers = await recordedServers(t, ['vllm', 'vllm', 'vllm', 'tgi'], 'm', SPEED)
-  const config = configFrom({
-    listen: { port: 0 }, admin: { port: 0 }, log: { level: 'error' },
+  const file = join(await scratch(t), 'requests.jsonl')
+  const gateway = await serve(t, {
+    // A machine that is slow with other work is neither the gateway's saturation nor a server's death.
+    limits: { event_loop_lag: '0s' },
+    health: { interval: '5s', timeout: '30s' },
+    log: { level: 'error', request_file: file },
     pools: {
       vllm: { backends: servers.urls.slice(0, 3).map((url, index) => ({ url, name: `vllm-${index}`, engine: 'vllm' })) },
       tgi: { backends: [{ url: servers.urls[3]!, name: 'tgi', engine: 'tgi' }] },
@@ -70,38 +80,41 @@ async function replay(t: Test): Promise<{ ttft: number, tpot: number }[]> {
     classes: { chat: { ttft: '2s', tpot: '100ms' }, native: { ttft: '2s', pools: ['tgi'] } },
     routes: [{ match: { path: '/generate_stream' }, class: 'native' }, { match: {}, class: 'chat' }],
   })
-  const gateway = await startGateway(config, realIo, 'test', async () => {})
-  t.teardown(() => gateway.stop())
-  const records = new Map<string, RequestRecord>()
-  gateway.telemetry.onFinished(record => { records.set(record.timeline.id, record) })
-
-  const agent = pooled()
-  t.teardown(() => { agent.destroy() })
-  const calls = rows.map(callOf)
-  const answers = await Promise.all(calls.map(async ({ id, path, body }, index) => {
-    await new Promise(resolve => setTimeout(resolve, rows[index]!.arrivalMs / SPEED))
-    return await time(agent, gateway.dataUrl + path, body, { 'x-request-id': id })
-  }))
-  const sent = await servers.exchanges()
-
-  t.ok(calls.length >= 300, `${calls.length} requests`)
-  t.same(answers.filter(({ status, cutOff }) => status !== 200 || cutOff), [], 'none failed')
-  t.same([...records.values()].filter(({ timeline: { ending, attempts } }) => ending !== 'completed' || attempts !== 1), [], 'nor does the gateway know of one')
-  t.equal(records.size, calls.length, 'each is accounted')
-  t.same(calls.filter((call, index) => !answers[index]!.body.equals(withoutUsage(call, Buffer.from(sent.get(call.id)!.answerBody)))).map(({ id }) => id), [], 'to the byte what the servers sent')
-  t.same(calls.filter(call => call.asksUsage && Buffer.from(sent.get(call.id)!.requestBody).toString() !== call.body).map(({ id }) => id), [], 'to the byte what the clients sent')
-  const miscounted = rows.filter(({ outputTokens }, index) => records.get(calls[index]!.id)!.timeline.outputTokens !== outputTokens)
-  t.same(miscounted, [], 'as many tokens as the trace says')
-
-  return calls.map(({ id, streamed }, index) => {
-    if (!streamed) return { ttft: Number.NaN, tpot: Number.NaN }
-    const { firstTokenMs, lastTokenMs } = answers[index]!
-    const { timeline } = records.get(id)!
-    return {
-      ttft: Math.abs(firstTokenMs - ttftMs(timeline)!),
-      tpot: Math.abs((lastTokenMs - firstTokenMs) / (timeline.outputTokens! - 1) - tpotMs(timeline)!),
+  const client = await stopwatch(t)
+  /** Of all rounds so far, by id; a line is written when its request is over, which the client may learn first. */
+  const recorded = async (count: number): Promise<Map<string, RequestRecord>> => {
+    for (let tries = 0; ; tries++) {
+      const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1)
+      if (lines.length >= count || tries === 100) return new Map(lines.map(line => JSON.parse(line) as RequestRecord).map(record => [record.timeline.id, record]))
+      await new Promise(resolve => setTimeout(resolve, 50))
     }
-  })
+  }
+
+  return async (t, round) => {
+    const calls = rows.map((row, index) => callOf(row, index, round))
+    const { answers, echoMs } = await client.time(gateway.url, calls.map(({ id, path, body }, index) => ({ atMs: rows[index]!.arrivalMs / SPEED, path, body, headers: { 'x-request-id': id } })))
+    const sent = await servers.exchanges()
+    const records = await recorded(round * calls.length)
+
+    t.ok(calls.length >= 300, `${calls.length} requests`)
+    t.same(answers.filter(({ status, cutOff }) => status !== 200 || cutOff), [], 'none failed')
+    t.equal(records.size, round * calls.length, 'each is accounted')
+    t.same([...records.values()].filter(({ timeline: { ending, attempts } }) => ending !== 'completed' || attempts !== 1), [], 'nor does the gateway know of one that failed')
+    t.same(calls.filter((call, index) => Buffer.compare(answers[index]!.body, withoutUsage(call, Buffer.from(sent.get(call.id)!.answerBody))) !== 0).map(({ id }) => id), [], 'to the byte what the servers sent')
+    t.same(calls.filter(call => call.asksUsage && Buffer.from(sent.get(call.id)!.requestBody).toString() !== call.body).map(({ id }) => id), [], 'to the byte what the clients sent')
+    t.same(rows.filter(({ outputTokens }, index) => records.get(calls[index]!.id)?.timeline.outputTokens !== outputTokens), [], 'as many tokens as the trace says')
+
+    const gaps = calls.flatMap(({ id, streamed }, index) => {
+      if (!streamed) return []
+      const { firstTokenMs, lastTokenMs } = answers[index]!
+      const { timeline } = records.get(id)!
+      return [{
+        ttft: Math.abs(firstTokenMs - ttftMs(timeline)!),
+        tpot: Math.abs((lastTokenMs - firstTokenMs) / (timeline.outputTokens! - 1) - tpotMs(timeline)!),
+      }]
+    })
+    return { gaps, echoMs }
+  }
 }
 
 /** What a server's answer is without the event that only the gateway asked for. */
@@ -113,23 +126,37 @@ function withoutUsage({ streamed, asksUsage }: Call, bytes: Buffer): Buffer {
   return Buffer.from(text.split(/(?<=\n\n)/).filter(event => !event.includes('"choices":[],')).join(''))
 }
 
-/** Median and 99th percentile. */
-function spread(gaps: readonly number[]): [median: number, p99: number] {
-  const sorted = gaps.filter(gap => !Number.isNaN(gap)).sort((a, b) => a - b)
-  return [sorted[Math.ceil(sorted.length * 0.5) - 1]!, sorted[Math.ceil(sorted.length * 0.99) - 1]!]
+interface Spread {
+  readonly median: number
+  readonly p99: number
 }
 
+/** In milliseconds. */
+function spread(gaps: readonly number[]): Spread {
+  const sorted = [...gaps].sort((a, b) => a - b)
+  const at = (share: number) => Math.round(sorted[Math.ceil(sorted.length * share) - 1]! * 1000) / 1000
+  return { median: at(0.5), p99: at(0.99) }
+}
+
+const within = ({ median, p99 }: Spread, share = 1): boolean => median <= share * MEDIAN_MS && p99 <= share * P99_MS
+const shown = ({ median, p99 }: Spread): string => `median ${median}, p99 ${p99}`
+
 t.test('a recorded load, to the byte and on two clocks', async t => {
-  const best = rows.map(() => ({ ttft: Infinity, tpot: Infinity }))
-  const found = () => ({ ttft: spread(best.map(({ ttft }) => ttft)), tpot: spread(best.map(({ tpot }) => tpot)) })
-  const agree = () => Object.values(found()).every(([median, p99]) => median <= MEDIAN_MS && p99 <= P99_MS)
-  for (let round = 1; round <= ROUNDS && t.passing() && !agree(); round++) {
+  const replay = await setUp(t)
+  let agree = false
+  let quiet = false
+  for (let round = 1; round <= ROUNDS && t.passing() && !agree; round++) {
     await t.test(`round ${round}`, async t => {
-      for (const [index, gap] of (await replay(t)).entries()) {
-        best[index] = { ttft: Math.min(best[index]!.ttft, gap.ttft), tpot: Math.min(best[index]!.tpot, gap.tpot) }
-      }
+      const { gaps, echoMs } = await replay(t, round)
+      const ttft = spread(gaps.map(gap => gap.ttft))
+      const tpot = spread(gaps.map(gap => gap.tpot))
+      const echo = spread(echoMs)
+      agree = within(ttft) && within(tpot)
+      quiet ||= within(echo, ECHO_SHARE)
+      t.comment(`gateway and client apart, in ms over ${gaps.length} streams: TTFT ${shown(ttft)}; TPOT ${shown(tpot)}; an echo between idle processes took ${shown(echo)}`)
     })
-    t.comment(found())
   }
-  t.ok(agree(), `TTFT and TPOT as the clients measured them: median within ${MEDIAN_MS} ms, p99 within ${P99_MS} ms`, { found: found() })
+  const claim = `TTFT and TPOT as the clients measured them, in one whole round: median within ${MEDIAN_MS} ms, p99 within ${P99_MS} ms`
+  if (!agree && !quiet && t.passing()) t.pass(claim, { skip: 'this machine is too busy to tell: an echo alone takes that long' })
+  else t.ok(agree, claim)
 })
