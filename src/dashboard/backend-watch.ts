@@ -6,7 +6,7 @@ import { HISTORY_ROWS } from './personas.js'
 import { SpeedWatch, type PaceSample } from './speed.js'
 import type { BackendView, DashboardBackend, SpeedFault } from './types.js'
 
-export const BACKEND_COLUMNS = ['tokenMs', 'tokensPerS', 'streams', 'prefillShare', 'decodeShare', 'kv', 'inflight'] as const
+export const BACKEND_COLUMNS = ['tokenMs', 'tokensPerS', 'streams', 'kv'] as const
 
 /** All that is kept of one backend between two looks. */
 export class BackendWatch {
@@ -39,10 +39,7 @@ export class BackendWatch {
     }
     this.speed.add({ elapsedMs, classes, ledger })
     const now = this.speed.now()
-    this.history.push({
-      tokenMs: now.tokenMs, tokensPerS: now.tokensPerS, streams: now.streams, prefillShare: now.prefillShare, decodeShare: now.decodeShare,
-      kv: backend.report.kvUsageRatio, inflight: ledger?.inflightRequests,
-    })
+    this.history.push({ tokenMs: now.tokenMs, tokensPerS: now.tokensPerS, streams: now.streams, kv: backend.report.kvUsageRatio })
   }
 
   /** After all backends were observed. */

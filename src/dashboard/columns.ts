@@ -31,7 +31,10 @@ export class Columns<N extends string> {
   /** The last `count` rows of one column, oldest first. */
   column(name: N, count = this.length): number[] {
     const rows = Math.min(count, this.length)
-    return Array.from({ length: rows }, (_, i) => this.at(name, rows - 1 - i))
+    const offset = this.#names.indexOf(name) * this.#capacity
+    const values: number[] = []
+    for (let back = rows; back > 0; back--) values.push(this.#values[offset + (this.#rows - back) % this.#capacity]!)
+    return values
   }
 
   /** The last `count` rows as JSON takes them, rounded to thousandths. */

@@ -1,4 +1,4 @@
-import { queueMs, ttftMs, e2eMs, type BackendId, type ClassName, type Ms, type Outcome } from '../core/index.js'
+import { queueMs, ttftMs, e2eMs, type BackendId, type ClassName, type Outcome } from '../core/index.js'
 import type { RequestRecord } from '../telemetry/index.js'
 import type { MissView } from './types.js'
 
@@ -9,10 +9,9 @@ const NOT_MISSED: readonly Outcome[] = ['met', 'untargeted', 'cancelled']
  * Why promises broke lately: by class, the outcomes, how much of the time to the first token (of an answer that is not streamed, to
  * its end) was spent in the queue, and the backend that most of them ran on.
  */
-export function missesOf(records: readonly RequestRecord[], sinceMs: Ms): readonly MissView[] {
+export function missesOf(records: readonly RequestRecord[]): readonly MissView[] {
   const classes = new Map<ClassName, { ended: number, missed: RequestRecord[] }>()
   for (const record of records) {
-    if ((record.timeline.endedAtMs ?? 0) < sinceMs) continue
     let entry = classes.get(record.class)
     if (entry === undefined) classes.set(record.class, entry = { ended: 0, missed: [] })
     entry.ended++

@@ -1,8 +1,9 @@
-import { attainmentOf, burnRate, costPerMillionTokens, GoodputLedger, Histogram, perSecond, tpotMs, ttftMs, WindowedHistogram, WINDOWS_MS, type ClassName, type Measure, type Ms, type Percentiles, type WindowName } from '../core/index.js'
+import { attainmentOf, burnRate, costPerMillionTokens, GoodputLedger, Histogram, MEASURES, perSecond, tpotMs, ttftMs, WindowedHistogram, WINDOWS_MS, type ClassName, type Measure, type Ms, type Percentiles, type WindowName } from '../core/index.js'
 import type { RequestRecord, Telemetry } from '../telemetry/index.js'
 import { Columns } from './columns.js'
 import { distributionOf } from './distribution.js'
-import type { CostView, LiveView, PersonaDetail, PersonaKind, WindowView } from './types.js'
+import type { Work } from './turns.js'
+import type { CostView, DistributionView, LiveView, PersonaDetail, PersonaKind, WindowView } from './types.js'
 
 /** Tenants beyond these are one together: books are not free, and names may be many. */
 const MAX_TENANTS = 50
@@ -88,8 +89,8 @@ export class Personas {
   }
 
   /** Once a second: the row of each view. `queued` gives the depth of a class's queue, or of all. */
-  sample(queued: (persona: Persona) => number | undefined, nowMs: Ms): void {
-    for (const persona of this.#personas.values()) {
+  * sample(queued: (persona: Persona) => number | undefined, nowMs: Ms): Work {
+    for (const persona of this.list()) {
       const { offered, outcomes: { met }, outputTokens, goodTokens } = persona.ledger.totals(persona.account)
       const { before } = persona
       persona.before = { offered, met, outputTokens, goodTokens }
@@ -101,30 +102,29 @@ export class Personas {
         ttftP50: persona.live.ttft?.p50, ttftP99: persona.live.ttft?.p99,
         queued: queued(persona),
       })
+      yield
     }
   }
 
-  detail(persona: Persona, cost: CostView | undefined, nowMs: Ms): PersonaDetail {
+  * detail(persona: Persona, cost: CostView | undefined, nowMs: Ms): Work<PersonaDetail> {
     const { kind, name } = persona
     const { offered, outcomes, promptTokens, outputTokens, goodTokens, wastedTokens, goodputRatio } = persona.ledger.totals(persona.account)
+    const distributions: [string, DistributionView][] = []
+    for (const measure of MEASURES) {
+      const view = distributionOf(this.#recent(persona, measure, nowMs), '5m')
+      if (view !== undefined) distributions.push([measure, view])
+      yield
+    }
     const itl = this.#intervals(persona)
-    const distributions = {
-      ttft: distributionOf(this.#recent(persona, 'ttft', nowMs), '5m'),
-      tpot: distributionOf(this.#recent(persona, 'tpot', nowMs), '5m'),
-      queue: distributionOf(this.#recent(persona, 'queue', nowMs), '5m'),
-      e2e: distributionOf(this.#recent(persona, 'e2e', nowMs), '5m'),
-      itl: itl && distributionOf(itl, 'start'),
-    }
-    return {
-      kind, name, offered, outcomes, promptTokens, outputTokens, goodTokens, wastedTokens, goodputRatio, cost,
-      distributions: Object.fromEntries(Object.entries(distributions).filter(([, view]) => view !== undefined)),
-    }
+    const view = itl && distributionOf(itl, 'start')
+    if (view !== undefined) distributions.push(['itl', view])
+    return { kind, name, offered, outcomes, promptTokens, outputTokens, goodTokens, wastedTokens, goodputRatio, cost, distributions: Object.fromEntries(distributions) }
   }
 
   #recent({ ledger, account }: Persona, measure: Measure, nowMs: Ms): Histogram {
     if (account !== undefined) return ledger.account(account, nowMs).recent(measure, nowMs)
     const merged = new Histogram()
-    for (const name of ledger.classes()) merged.merge(ledger.account(name, nowMs).recent(measure, nowMs))
+    for (const name of ledger.classes()) merged.merge(ledger.account(name, nowMs).recent(measure, nowMs, this.#scratch))
     return merged
   }
 

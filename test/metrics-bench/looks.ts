@@ -68,19 +68,24 @@ async function measure(what: string, between: () => void, look: () => Promise<nu
 export async function looks(): Promise<readonly Cost[]> {
   for (let i = 0; i < PAST_SECONDS; i++) {
     passSecond()
-    dashboard.tick()
+    await dashboard.tick()
   }
   const scrape = async () => (await telemetry.metricsText()).length
   const costs = [
     await measure('scrape, every series changed', passSecond, scrape),
     await measure('scrape, nothing changed', () => {}, scrape),
-    await measure('a second of the dashboard, nobody looks', passSecond, async () => { dashboard.tick(); return 0 }),
+    await measure('a second of the dashboard, nobody looks', passSecond, async () => { await dashboard.tick(); return 0 }),
   ]
   let bytes = 0
-  const unsubscribe = dashboard.subscribe('all:all', (message) => { bytes = Buffer.byteLength(JSON.stringify(message)) })
-  costs.push(await measure('a second of the dashboard, a page is open', passSecond, async () => { dashboard.tick(); return bytes }))
+  const unsubscribe = dashboard.subscribe('all:all', (json) => { bytes = Buffer.byteLength(json) })
+  costs.push(await measure('a second of the dashboard, a page is open', passSecond, async () => { await dashboard.tick(); return bytes }))
   unsubscribe()
-  costs.push(await measure('a page opens', passSecond, async () => { dashboard.subscribe('all:all', (message) => { bytes = Buffer.byteLength(JSON.stringify(message)) })(); return bytes }))
+  costs.push(await measure('a page opens', passSecond, () => new Promise((resolve) => {
+    const close = dashboard.subscribe('all:all', (json) => {
+      close()
+      resolve(Buffer.byteLength(json))
+    })
+  })))
   return costs
 }
 

@@ -93,9 +93,9 @@ export class ClassAccount {
     return this.#distributions[measure]
   }
 
-  /** Distribution of a measure over the last five minutes; merged on every call. */
-  recent(measure: Measure, nowMs: Ms): Histogram {
-    return this.#recent[measure].read(nowMs)
+  /** Distribution of a measure over the last five minutes; merged on every call, into `into` where it is given. */
+  recent(measure: Measure, nowMs: Ms, into?: Histogram): Histogram {
+    return this.#recent[measure].read(nowMs, into)
   }
 
   window(windowMs: Ms, nowMs: Ms): WindowMeasures {

@@ -63,7 +63,7 @@ export class Histogram {
     const rank = Math.max(1, Math.ceil(Math.min(1, q) * this.#count - 1e-9))
     if (rank >= this.#count) return this.#max
     let seen = 0
-    for (let i = 0; i < BUCKETS; i++) {
+    for (let i = bucketOf(this.#min); i < BUCKETS; i++) {
       seen += this.#counts[i]!
       if (seen >= rank) return Math.min(this.#max, Math.max(this.#min, middleOf(i)))
     }
@@ -81,12 +81,13 @@ export class Histogram {
     if (value < this.#min) return 0
     const last = bucketOf(value)
     let seen = 0
-    for (let i = 0; i <= last; i++) seen += this.#counts[i]!
+    for (let i = bucketOf(this.#min); i <= last; i++) seen += this.#counts[i]!
     return seen
   }
 
   merge(other: Histogram): void {
-    for (let i = 0; i < BUCKETS; i++) this.#counts[i]! += other.#counts[i]!
+    if (other.#count === 0) return
+    for (let i = bucketOf(other.#min), last = bucketOf(other.#max); i <= last; i++) this.#counts[i]! += other.#counts[i]!
     this.#count += other.#count
     this.#sum += other.#sum
     this.#min = Math.min(this.#min, other.#min)

@@ -39,15 +39,18 @@ export const renderFleet = (into, snapshot, history, canAct) => {
   const { backends, pools } = snapshot
   const broken = new Map(snapshot.faults.map((fault) => [fault.backend, fault]))
   const unmeasured = backends.filter(({ curve }) => curve.length < 2).map(({ id }) => id)
-  const lines = (column) => backends.slice(0, 8).map(({ id }, i) => ({ name: id, tone: LINES[i], values: history.backends[id]?.[column] ?? [] }))
+  const charted = [...backends].sort((a, b) => Number(broken.has(b.id)) - Number(broken.has(a.id))).slice(0, LINES.length)
+  const whose = charted.length < backends.length ? `${charted.length} of ${backends.length} backends, slow ones first` : 'by backend'
+  const lines = (column) => charted.map(({ id }, i) => ({ name: id, tone: LINES[i], values: history.backends[id]?.[column] ?? [] }))
   render(into,
     faults(snapshot),
     el('section', { class: 'panel flush' }, el('h2', { class: 'group' }, 'Backends'), backends.length === 0 ? nothing('no backend is configured') : el('div', { class: 'scroll' }, el('table', { class: 'fleet' },
       el('thead', {}, el('tr', {}, ...['', 'prefill · decode', 'KV cache', 'prefix hits', 'running · waiting', 'in flight', 'tokens/s', 'token', 'first token', 'learned model', 'cost/h', ''].map((name, i) => el('th', { scope: 'col', class: [3, 4, 5, 6, 7, 8, 10].includes(i) ? 'n' : '' }, name)))),
       el('tbody', {}, backends.map((one) => backend(one, broken.get(one.id), canAct)))))),
     el('div', { class: 'grid' },
-      panel('Time of a token', 'mean over 3 s, by backend', timeChart({ id: 'b-token', label: 'time of a token', format: ms, series: lines('tokenMs') })),
-      panel('Output', 'tokens/s, by backend', timeChart({ id: 'b-tokens', label: 'output tokens per second', series: lines('tokensPerS') }))),
+      panel('Time of a token', `mean over 3 s, ${whose}`, timeChart({ id: 'b-token', label: 'time of a token', format: ms, series: lines('tokenMs') })),
+      panel('Output', `tokens/s, ${whose}`, timeChart({ id: 'b-tokens', label: 'output tokens per second', series: lines('tokensPerS') })),
+      panel('KV cache', `share in use, ${whose}`, timeChart({ id: 'b-kv', label: 'share of the KV cache in use', format: (value) => percent(value, 0), series: lines('kv') }))),
     panel('Batch and latency', 'measured while serving: what a token takes with so many streams at once; the knee is where more streams add little',
       el('div', { class: 'curves' }, backends.filter(({ curve }) => curve.length > 1).map((one) => el('div', { class: 'curve-box', 'data-key': one.id }, el('h3', {}, one.id, el('span', { class: 'muted' }, isKnown(one.kneeStreams) ? ` knee at ${Math.round(one.kneeStreams)} streams` : '')), batchCurve(one, history.backends[one.id]?.streams.at(-1))))),
       unmeasured.length > 0 && el('p', { class: 'muted' }, `no data yet: ${unmeasured.join(', ')}; a curve needs streams at two levels of concurrency`)),

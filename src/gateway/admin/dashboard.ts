@@ -41,9 +41,9 @@ export const dashboard = fp<AdminPlaneOptions>(async (app, { telemetry, fleet, r
       raw.destroy()
     }
     ends.add(end)
-    const unsubscribe = figures.subscribe(String(persona).slice(0, 200), (message) => {
+    const unsubscribe = figures.subscribe(String(persona).slice(0, 200), (json) => {
       if (raw.writableLength > MAX_BEHIND_BYTES) return end()
-      raw.write(`data: ${JSON.stringify(message)}\n\n`)
+      raw.write(`data: ${json}\n\n`)
     })
     raw.on('close', end)
   })
