@@ -110,6 +110,8 @@ export async function start (name: string, port: number, command: string, args: 
   }
 }
 
+const ROOT = new URL('../../..', import.meta.url).pathname
+
 export type ProxyName = 'nginx' | 'haproxy' | 'sluice' | 'sluice-plain'
 
 export function ensureInstalled (): void {
@@ -122,7 +124,8 @@ export function ensureInstalled (): void {
   execFileSync('sh', ['-c', `apt-get update -qq && apt-get install -y -qq --no-install-recommends ${packages.join(' ')}`], { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
-export async function startProxy (name: ProxyName, port: number, upstreamPort: number, node: string): Promise<Proxy> {
+/** `root`: the checkout whose built gateway is started. */
+export async function startProxy (name: ProxyName, port: number, upstreamPort: number, node: string, { root = ROOT, nodeFlags = [] }: { root?: string, nodeFlags?: readonly string[] } = {}): Promise<Proxy> {
   const dir = mkdtempSync(join(tmpdir(), 'relay-bench-'))
   const file = join(dir, 'conf')
   if (name === 'nginx') {
@@ -135,5 +138,5 @@ export async function startProxy (name: ProxyName, port: number, upstreamPort: n
   }
   const all = name === 'sluice'
   writeFileSync(file, sluiceConf(port, upstreamPort, all ? 'slo' : 'round-robin', all))
-  return start(name, port, node, [new URL('../../../dist/cli/main.js', import.meta.url).pathname, '--config', file])
+  return start(name, port, node, [...nodeFlags, join(root, 'dist/cli/main.js'), '--config', file])
 }

@@ -1,15 +1,18 @@
 /**
- * `npm run bench:relay [-- --json] [--quick] [--reps N] [--only A,B] [--proxies a,b] [--node PATH]`:
+ * `npm run bench:relay [-- --json] [--quick] [--reps N] [--only A,B] [--proxies a,b] [--node PATH] [--docs PATH]`:
  * nginx, HAProxy and Sluice side by side, interleaved, each on the same core, medians over repetitions with spread.
+ * With `--profile [--before DIR]`: where Sluice's CPU goes instead, see profile.ts.
  */
 import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { ClientOrder, ClientReport } from './client.js'
 import { LOAD_CORE, ensureInstalled, startProxy, type Proxy, type ProxyName } from './proxies.js'
 import { SCENARIOS, type Scenario } from './scenarios.js'
+import { LOADS, profiled, profileMarkdown, type Breakdown, type Profiled } from './profile.js'
 import { chart, contractJson, markdown, table, type Sample } from './report.js'
 
 const { values: flags } = parseArgs({
@@ -21,6 +24,8 @@ const { values: flags } = parseArgs({
     proxies: { type: 'string', default: 'nginx,haproxy,sluice,sluice-plain' },
     node: { type: 'string', default: process.execPath },
     docs: { type: 'string' },
+    profile: { type: 'boolean', default: false },
+    before: { type: 'string' },
   },
 })
 
@@ -33,18 +38,24 @@ const freePort = async (): Promise<number> => {
   return port
 }
 
+const monotonicUs = (): number => Number(process.hrtime.bigint() / 1000n)
 const pin = (child: ChildProcess) => spawn('taskset', ['-acp', String(LOAD_CORE), String(child.pid)], { stdio: 'ignore' })
 const here = (name: string) => new URL(name, import.meta.url).pathname
 
-/** One measurement: the load runs, the proxy's CPU is read at both ends of the measured window. */
-async function measure (client: ChildProcess, proxy: Proxy, scenario: Scenario, rep: number): Promise<Sample> {
-  const restingBytes = proxy.residentBytes()
+/** Runs the load; the proxy's CPU is read at both ends of the measured window. */
+async function drive (client: ChildProcess, proxy: Proxy, scenario: Scenario): Promise<Profiled & { peakBytes: number }> {
   let cpuNs = 0
   let peakBytes = 0
+  let fromUs = 0
+  let toUs = 0
   const report = await new Promise<ClientReport>((resolve, reject) => {
     const onMessage = (message: { phase: string, report?: ClientReport }) => {
-      if (message.phase === 'measuring') cpuNs = proxy.cpuNs()
+      if (message.phase === 'measuring') {
+        cpuNs = proxy.cpuNs()
+        fromUs = monotonicUs()
+      }
       if (message.phase === 'measured') {
+        toUs = monotonicUs()
         cpuNs = proxy.cpuNs() - cpuNs
         peakBytes = proxy.residentBytes()
       }
@@ -59,7 +70,33 @@ async function measure (client: ChildProcess, proxy: Proxy, scenario: Scenario, 
   })
   client.removeAllListeners('exit')
   await new Promise(resolve => setTimeout(resolve, 400))
+  return { report, cpuNs, peakBytes, fromUs, toUs }
+}
+
+async function measure (client: ChildProcess, proxy: Proxy, scenario: Scenario, rep: number): Promise<Sample> {
+  const restingBytes = proxy.residentBytes()
+  const { report, cpuNs, peakBytes } = await drive(client, proxy, scenario)
   return { scenario: scenario.name, proxy: proxy.name, rep, connections: scenario.order.connections, cpuNs, heldBytes: peakBytes - restingBytes, report }
+}
+
+/** The code of this checkout, and of another one where it is given, load by load. */
+async function profile (client: ChildProcess, upstreamPort: number): Promise<void> {
+  const roots = new Map([...(flags.before === undefined ? [] : [['before', resolve(flags.before)] as const]), ['now', resolve('.')] as const])
+  const columns = new Map([...roots.keys()].map(name => [name, [] as Breakdown[]]))
+  for (const load of LOADS) {
+    const scenario = SCENARIOS(flags.quick).find(({ name }) => name === load.scenario)!
+    // Longer before it counts: what is asked is the cost once all is compiled.
+    const warm = { ...scenario, order: { ...scenario.order, warmupMs: 4 * scenario.order.warmupMs } }
+    for (const [name, root] of roots) {
+      process.stderr.write(`\r\x1b[K${load.title}, ${name}`)
+      const port = await freePort()
+      columns.get(name)!.push(await profiled(load, nodeFlags => startProxy('sluice', port, upstreamPort, flags.node, { root, nodeFlags }), proxy => drive(client, proxy, warm)))
+    }
+  }
+  process.stderr.write('\r\x1b[K')
+  const page = profileMarkdown(columns, `npm run bench:relay -- ${process.argv.slice(2).join(' ')}`)
+  if (flags.docs === undefined) process.stdout.write(page)
+  else writeFileSync(`${flags.docs}-profile.md`, page)
 }
 
 async function main (): Promise<void> {
@@ -75,6 +112,7 @@ async function main (): Promise<void> {
   // The upstream without a proxy is the floor that added times are counted from.
   const proxies: Proxy[] = [{ name: 'direct', port: upstreamPort, cpuNs: () => 0, residentBytes: () => 0, stop: async () => {} }]
   try {
+    if (flags.profile) return await profile(client, upstreamPort)
     for (const name of names) proxies.push(await startProxy(name, await freePort(), upstreamPort, flags.node))
     const samples: Sample[] = []
     const total = reps * scenarios.length * proxies.length
