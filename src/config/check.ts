@@ -27,6 +27,7 @@ export const crossCheck = (config: Config, intact: (key: keyof Config) => boolea
   checkKeys(config, intact, report)
   checkRoutes(config, intact, report)
   checkTimeouts(config, report)
+  checkOutliers(config, report)
 }
 
 const checkListeners = ({ listen, admin, auth }: Config, report: Report): void => {
@@ -127,6 +128,10 @@ const checkMatch = ({ path, method, header, tenant }: RouteConfig['match'], { au
   if (tenant === undefined) return
   if (typeof auth !== 'object') report([...at, 'tenant'], 'tenants are the names of API keys, and `auth` has no `keys`')
   else refersTo(tenant, auth.keys.flatMap(key => key?.name ?? []), 'key', [...at, 'tenant'], report)
+}
+
+const checkOutliers = ({ outliers: { factor } }: Config, report: Report): void => {
+  if (factor !== undefined && factor > 0 && factor < 2) report(['outliers', 'factor'], 'is at least 2, or 0 for never: what is half as fast is not broken; got "{}"', String(factor))
 }
 
 const checkTimeouts = ({ timeouts, telemetry, passthrough }: Config, report: Report): void => {

@@ -140,7 +140,7 @@ export const ConfigSchema = closed('Configuration of Sluice.', {
   timeouts: closed('Limits per phase of one attempt.', {
     connect: Duration({ default: '5s', description: 'To open a connection to a backend.' }),
     first_token: Duration({ default: '120s', description: 'From sending the request to the first token (or to the answer\'s head, where it is not streamed).' }),
-    idle: Duration({ default: '60s', description: 'Between two chunks of a stream.' }),
+    idle: Duration({ default: '60s', description: 'Between two events of a stream, comments left out; between two pieces of any other answer.' }),
     total: Duration({ default: '30m', description: 'For the whole request.' }),
     write_stall: Duration({ default: '30s', description: 'For a client that does not read.' }),
     request_body: Duration({ default: '30s', description: 'For the client to send its body.' }),
@@ -184,6 +184,10 @@ export const ConfigSchema = closed('Configuration of Sluice.', {
     faults: Type.Integer({ minimum: 1, default: 5, description: 'Faults in a row that open it.' }),
     open: Duration({ default: '5s', description: 'Before probes are let through.' }),
     probes: Type.Integer({ minimum: 1, default: 1, description: 'Requests at once while half open.' }),
+  }),
+  outliers: closed('Backends that answer, but far slower than they used to while their pool does not.', {
+    factor: Type.Number({ minimum: 0, default: 4, description: 'How many times slower than usual, and than the pool at the same time, is set back to one request at a time. At least 2; 0: never.' }),
+    max_share: Share('Most of a pool that may be set back at once, as a share; one backend always may be.', 0.3),
   }),
   log: closed('Logs.', {
     level: choice(['silent', 'error', 'warn', 'info', 'debug', 'trace'], { default: 'info', description: 'Lowest level written to stdout.' }),

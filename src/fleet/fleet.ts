@@ -1,10 +1,14 @@
-import type { BackendId, Clock, Ms, PoolMode, PoolName, PoolSpec, Random, AttemptVerdict, BackendSpec } from '../core/index.js'
+import type { BackendId, Clock, Ms, PoolMode, PoolName, PoolSpec, Random, AttemptVerdict, BackendSpec, Tokens } from '../core/index.js'
 import type { BackendConfig } from '../config/index.js'
 import { ProbeLanes } from './lanes.js'
 import { BackendMonitor, type MonitorContext } from './monitor.js'
+import { Names, type AskSystem } from './names.js'
+import { judgePaces, type PaceOptions } from './pace.js'
 import type { ProbeTarget } from './probe.js'
 import { readTls, sameTls } from './tls.js'
-import type { BackendSnapshot, Fleet, FleetBackend, FleetChange, FleetConfig, ModelEntry } from './types.js'
+import type { BackendSnapshot, Fleet, FleetBackend, FleetChange, FleetConfig, ModelEntry, StreamPace } from './types.js'
+
+const JUDGE_MS: Ms = 100
 
 export interface FleetOptions {
   readonly config: FleetConfig
@@ -13,6 +17,8 @@ export interface FleetOptions {
   readonly random: Random
   /** A listener threw. It never keeps the others from hearing. */
   onError(error: unknown): void
+  /** In place of the system's look-up of host names. */
+  readonly askSystem?: AskSystem
 }
 
 /** Throws where a configured backend cannot be: an address that is none, two of one name, a TLS file that cannot be read. */
@@ -32,9 +38,11 @@ class WatchedFleet implements Fleet {
   #monitors: ReadonlyMap<BackendId, BackendMonitor> = new Map()
   #pools: readonly PoolSpec[] = []
   #started = false
+  #outliers: PaceOptions = { factor: 0, maxShare: 0 }
+  readonly #judgedAtMs = new Map<PoolName, Ms>()
 
-  constructor({ config, clock, random, onError }: FleetOptions) {
-    this.#context = { clock, random, lanes: new ProbeLanes(), emit: (change) => this.#emit(change) }
+  constructor({ config, clock, random, onError, askSystem }: FleetOptions) {
+    this.#context = { clock, random, lanes: new ProbeLanes(), names: new Names(clock, askSystem), emit: (change) => this.#emit(change) }
     this.#onError = onError
     this.configure(config)
   }
@@ -71,7 +79,7 @@ class WatchedFleet implements Fleet {
           kept.push(() => before.configure(pool, backend, config))
         } else {
           const monitor = new BackendMonitor(id, pool, backend, target, config, this.#context)
-          if (before !== undefined) monitor.operatorDrain = before.operatorDrain
+          if (before !== undefined) kept.push(() => { monitor.takeOver(before) })
           created.push(monitor)
           next.set(id, monitor)
         }
@@ -80,8 +88,11 @@ class WatchedFleet implements Fleet {
     // Nothing has changed up to here: a bad configuration leaves the old one whole.
     const gone = [...this.#monitors.values()].filter((monitor) => next.get(monitor.id) !== monitor)
     this.#monitors = next
+    this.#outliers = { factor: config.outliers.factor, maxShare: config.outliers.max_share }
+    for (const pool of this.#judgedAtMs.keys()) if (!Object.hasOwn(config.pools, pool)) this.#judgedAtMs.delete(pool)
     this.#pools = Object.entries(config.pools).map(([name, { role, mode }]) => ({ name, role, mode }))
     for (const apply of kept) apply()
+    this.#context.names.keepOnly(new Set([...next.values()].map(({ origin }) => new URL(origin).hostname)))
     for (const monitor of gone) void monitor.stop().catch(this.#onError)
     if (!this.#started) return
     this.#emit({ type: 'specs' })
@@ -102,12 +113,18 @@ class WatchedFleet implements Fleet {
     return () => { this.#listeners.delete(listener) }
   }
 
-  attemptEnded(id: BackendId, verdict: AttemptVerdict, dispatchedAtMs: Ms): void {
-    this.#monitors.get(id)?.attemptEnded(verdict, dispatchedAtMs)
+  attemptEnded(id: BackendId, verdict: AttemptVerdict, dispatchedAtMs: Ms, pace?: StreamPace): void {
+    const monitor = this.#monitors.get(id)
+    if (monitor === undefined) return
+    monitor.attemptEnded(verdict, dispatchedAtMs, pace)
+    if (pace !== undefined) this.#judgePaces(monitor.pool)
   }
 
-  attemptProgressed(id: BackendId, dispatchedAtMs: Ms): void {
-    this.#monitors.get(id)?.attemptProgressed(dispatchedAtMs)
+  attemptProgressed(id: BackendId, dispatchedAtMs: Ms, promptTokens: Tokens): void {
+    const monitor = this.#monitors.get(id)
+    if (monitor === undefined) return
+    monitor.attemptProgressed(dispatchedAtMs, promptTokens)
+    this.#judgePaces(monitor.pool)
   }
 
   drain(id: BackendId): boolean { return this.#setDrain(id, true) }
@@ -118,6 +135,16 @@ class WatchedFleet implements Fleet {
     this.#pools = this.#pools.map((pool) => pool.name === name ? { ...pool, mode } : pool)
     this.#emit({ type: 'specs' })
     return true
+  }
+
+  /** Now and then is enough: it takes several answers to change anything. */
+  #judgePaces(pool: PoolName): void {
+    const nowMs = this.#context.clock.now()
+    if (nowMs - (this.#judgedAtMs.get(pool) ?? -Infinity) < JUDGE_MS) return
+    this.#judgedAtMs.set(pool, nowMs)
+    const members = [...this.#monitors.values()].filter(monitor => monitor.pool === pool)
+    if (!judgePaces(members.map(({ pace }) => pace), this.#outliers, nowMs)) return
+    for (const monitor of members) monitor.paceJudged()
   }
 
   #setDrain(id: BackendId, drain: boolean): boolean {

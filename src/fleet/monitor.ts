@@ -1,4 +1,4 @@
-import type { AttemptVerdict, BackendSpec, BackendState, Clock, EngineReport, Ms, PoolName, Random } from '../core/index.js'
+import type { AttemptVerdict, BackendSpec, BackendState, Clock, EngineReport, Ms, PoolName, Random, Tokens } from '../core/index.js'
 import type { BackendConfig, EngineKind } from '../config/index.js'
 import { Breaker } from './breaker.js'
 import type { EngineAdapter, EngineFacts } from './engines/adapter.js'
@@ -8,16 +8,19 @@ import { GpuWatch } from './gpu.js'
 import { Health } from './health.js'
 import type { ProbeLanes } from './lanes.js'
 import { detectEngine, readFacts } from './learn.js'
+import type { Names } from './names.js'
 import { MAX_METRICS_BYTES, parseMetrics } from './prometheus.js'
+import { Pace } from './pace.js'
 import { ProbeClient, ProbeError, type ProbeTarget } from './probe.js'
 import { Readings } from './readings.js'
 import { SLOW_START_MS, stateOf, type StateVerdict } from './state.js'
-import type { BackendSnapshot, FleetBackend, FleetChange, FleetConfig, ModelEntry, TlsMaterial } from './types.js'
+import type { BackendSnapshot, FleetBackend, FleetChange, FleetConfig, ModelEntry, StreamPace, TlsMaterial } from './types.js'
 
 export interface MonitorContext {
   readonly clock: Clock
   readonly random: Random
   readonly lanes: ProbeLanes
+  readonly names: Names
   emit(change: FleetChange): void
 }
 
@@ -47,9 +50,10 @@ export class BackendMonitor implements FleetBackend {
   readonly configuredEngine: EngineKind
   readonly #context: MonitorContext
   readonly #probe: ProbeClient
-  readonly #health: Health
-  readonly #breaker: Breaker
-  readonly #readings: Readings
+  #health: Health
+  #breaker: Breaker
+  #readings: Readings
+  #pace = new Pace()
   #pool: PoolName
   #config: BackendConfig
   #limits: MonitorLimits
@@ -86,7 +90,7 @@ export class BackendMonitor implements FleetBackend {
     this.#config = config
     this.#limits = limits
     this.#adapter = ADAPTERS[config.engine]
-    this.#probe = new ProbeClient(target)
+    this.#probe = new ProbeClient(target, context.names)
     this.#health = new Health(healthOptions(limits))
     this.#breaker = new Breaker(breakerOptions(limits))
     this.#readings = new Readings(readingOptions(limits))
@@ -96,6 +100,7 @@ export class BackendMonitor implements FleetBackend {
   }
 
   get pool(): PoolName { return this.#pool }
+  get names(): Names { return this.#context.names }
   get costPerHour(): number | undefined { return this.#config.cost_per_hour }
   get engine(): EngineKind { return this.#adapter.engine }
   get adapter(): EngineAdapter { return this.#adapter }
@@ -153,13 +158,39 @@ export class BackendMonitor implements FleetBackend {
     this.#readings.configure(readingOptions(limits))
   }
 
-  attemptProgressed(dispatchedAtMs: Ms): void {
+  /** In the place of another monitor of this name. The same server under new credentials: what was known of it holds until it is checked with these. */
+  takeOver(before: BackendMonitor): void {
+    this.#operatorDrain = before.#operatorDrain
+    if (before.origin !== this.origin || before.basePath !== this.basePath || before.configuredEngine !== this.configuredEngine) return
+    this.#health = before.#health
+    this.#breaker = before.#breaker
+    this.#pace = before.#pace
+    this.#readings = before.#readings
+    this.#adapter = before.#adapter
+    this.#facts = before.#facts
+    this.#verdict = before.#verdict
+    this.#inflightLimit = before.#inflightLimit
+    this.#stateSinceMs = before.#stateSinceMs
+    this.#restarts = before.#restarts
+    this.configure(this.#pool, this.#config, this.#limits)
+  }
+
+  get pace(): Pace { return this.#pace }
+
+  /** Its pace was compared with those of its pool: it may stand differently now. */
+  paceJudged(): void {
+    this.#publish()
+  }
+
+  attemptProgressed(dispatchedAtMs: Ms, promptTokens: Tokens): void {
+    this.#pace.firstToken(dispatchedAtMs, promptTokens, this.#context.clock.now())
     if (this.#breaker.state !== 'half_open') return
     this.#breaker.progressed(dispatchedAtMs, this.#context.clock.now())
     this.#publish()
   }
 
-  attemptEnded(verdict: AttemptVerdict, dispatchedAtMs: Ms): void {
+  attemptEnded(verdict: AttemptVerdict, dispatchedAtMs: Ms, pace?: StreamPace): void {
+    if (pace !== undefined) this.#pace.tokens(pace.tokens, pace.tookMs, this.#context.clock.now())
     if (verdict === 'success') this.#readings.completed()
     const before = this.#breaker.state
     this.#breaker.ended(verdict, dispatchedAtMs, this.#context.clock.now())
@@ -182,6 +213,7 @@ export class BackendMonitor implements FleetBackend {
       operatorDrain: this.#operatorDrain,
       breaker: this.#breaker.state,
       consecutiveFaults: this.#breaker.consecutiveFaults,
+      slowdownRatio: this.#pace.ratio,
       models: this.modelEntries,
       restarts: this.#restarts,
       healthAgeMs: this.#health.okAtMs === undefined ? undefined : nowMs - this.#health.okAtMs,
@@ -312,6 +344,7 @@ export class BackendMonitor implements FleetBackend {
     this.#restarts++
     this.#factsAtMs = undefined
     this.#breaker.reset(this.#context.clock.now())
+    this.#pace.reset(this.#context.clock.now())
     this.#context.emit({ type: 'restarted', backend: this.id })
   }
 
@@ -324,13 +357,14 @@ export class BackendMonitor implements FleetBackend {
     if (this.#stopped) return
     const nowMs = this.#context.clock.now()
     this.#breaker.advance(nowMs)
-    const recoveredAtMs = this.#health.recoveredAtMs
+    const recoveredAtMs = latest(this.#health.recoveredAtMs, this.#pace.recoveredAtMs)
     const verdict = stateOf({
       health: this.#health.status,
       healthError: this.#healthError,
       operatorDrain: this.#operatorDrain,
       breaker: this.#breaker.state,
       stalled: this.#readings.isStalled(nowMs),
+      slowdown: this.#pace.slowSinceMs === undefined ? undefined : this.#pace.slowBy,
       recoveredAtMs,
     }, nowMs)
     const inflightLimit = this.#breaker.state === 'half_open' ? this.#limits.breaker.probes : undefined
@@ -370,6 +404,7 @@ export class BackendMonitor implements FleetBackend {
   }
 }
 
+const latest = (a: Ms | undefined, b: Ms | undefined): Ms | undefined => a === undefined ? b : b === undefined ? a : Math.max(a, b)
 const gpuWatch = ({ gpu_metrics: source }: BackendConfig, { clock }: MonitorContext) => source === undefined ? undefined : new GpuWatch(source, clock)
 const healthOptions = ({ health }: MonitorLimits) => ({ downAfter: health.down_after, upAfter: health.up_after })
 const breakerOptions = ({ breaker }: MonitorLimits) => ({ faults: breaker.faults, openMs: breaker.open })

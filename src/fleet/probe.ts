@@ -1,6 +1,7 @@
 import { Pool } from 'undici'
 import type { Bytes, Ms } from '../core/index.js'
 import { isOwnShortage } from '../protocol/index.js'
+import type { Names } from './names.js'
 import type { TlsMaterial } from './types.js'
 
 /** One answer, whole and bounded. */
@@ -33,15 +34,18 @@ export interface ProbeTarget {
 
 const MAX_HEADER_BYTES = 64 * 1024
 
+/** A connection is used for this long, then a new one opened: so a host whose address has changed is checked where it is now. */
+const CONNECTION_MS = 5_000
+
 /**
- * Small GETs to one backend over connections of their own, so that checks never wait behind streams. The host's name is
- * resolved anew on each connect; idle connections are closed before uvicorn's 5 s, so an address that moved is noticed.
+ * Small GETs to one backend over connections of their own, so that checks never wait behind streams. Idle connections are
+ * closed before uvicorn's 5 s.
  */
 export class ProbeClient {
   readonly #pool: Pool
   readonly #target: ProbeTarget
 
-  constructor(target: ProbeTarget) {
+  constructor(target: ProbeTarget, names?: Names) {
     this.#target = target
     this.#pool = new Pool(target.origin, {
       connections: 3,
@@ -51,7 +55,8 @@ export class ProbeClient {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: 0,
       bodyTimeout: 0,
-      connect: { timeout: 30_000, ...target.tls },
+      clientTtl: CONNECTION_MS,
+      connect: { timeout: 30_000, ...(names === undefined ? {} : { lookup: names.lookup }), ...target.tls },
     })
   }
 

@@ -12,6 +12,8 @@ export interface StateSigns {
   readonly operatorDrain: boolean
   readonly breaker: BreakerState
   readonly stalled: boolean
+  /** How many times slower than usual it has become; undefined = it is not set back for that. */
+  readonly slowdown: number | undefined
   readonly recoveredAtMs: Ms | undefined
 }
 
@@ -28,6 +30,7 @@ export function stateOf(signs: StateSigns, nowMs: Ms): StateVerdict {
   if (signs.breaker === 'open') return { state: 'down', why: 'circuit breaker open after repeated faults' }
   if (signs.breaker === 'half_open') return { state: 'degraded', why: 'circuit breaker half open: a few requests probe it' }
   if (signs.stalled) return { state: 'degraded', why: 'requests run, but no token has come out of it for a long time' }
+  if (signs.slowdown !== undefined) return { state: 'degraded', why: `answers ${signs.slowdown.toFixed(1)} times slower than usual, and its pool does not` }
   if (signs.recoveredAtMs !== undefined && nowMs - signs.recoveredAtMs < SLOW_START_MS) return { state: 'degraded', why: 'just back: slow start' }
   return { state: 'up', why: 'healthy' }
 }

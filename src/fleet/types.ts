@@ -2,6 +2,7 @@
 import type { AttemptVerdict, BackendId, BackendSpec, BackendState, EngineReport, Ms, PoolMode, PoolName, PoolSpec, Tokens } from '../core/index.js'
 import type { Config, EngineKind } from '../config/index.js'
 import type { EngineAdapter } from './engines/adapter.js'
+import type { Names } from './names.js'
 import type { BreakerState } from './breaker.js'
 
 /** PEM material of a backend's TLS, read from the configured files. */
@@ -21,6 +22,8 @@ export interface FleetBackend {
   readonly basePath: string
   readonly apiKey: string | undefined
   readonly tls: TlsMaterial | undefined
+  /** Looks the host's name up; absent: the system does. */
+  readonly names?: Pick<Names, 'lookup' | 'holds'> | undefined
   readonly costPerHour: number | undefined
   /** The configured kind, or the detected one where the configuration says `openai`. */
   readonly engine: EngineKind
@@ -28,6 +31,11 @@ export interface FleetBackend {
   readonly state: BackendState
   /** Served models; undefined = unknown, takes any. */
   readonly models: readonly string[] | undefined
+}
+
+export interface StreamPace {
+  readonly tokens: Tokens
+  readonly tookMs: Ms
 }
 
 /** Sent to listeners in order, synchronously, from timers and answers of probes: never from inside a call of the fleet's own methods but `configure`, `drain`, `undrain`, `setPoolMode`, `attemptEnded` and `attemptProgressed`. */
@@ -69,6 +77,8 @@ export interface BackendSnapshot {
   readonly operatorDrain: boolean
   readonly breaker: BreakerState
   readonly consecutiveFaults: number
+  /** Slower than usual, beside its pool, by this factor; undefined = not known. */
+  readonly slowdownRatio: number | undefined
   readonly models: readonly ModelEntry[] | undefined
   readonly restarts: number
   /** Time since a check last succeeded; undefined = never. */
@@ -100,10 +110,13 @@ export interface Fleet {
   /** Models of backends that are not down, each once. */
   models(): readonly ModelEntry[]
   onChange(listener: (change: FleetChange) => void): () => void
-  /** Tell the breaker how an attempt ended. `dispatchedAtMs` keeps late news of old attempts from judging a recovering backend. */
-  attemptEnded(id: BackendId, verdict: AttemptVerdict, dispatchedAtMs: Ms): void
-  /** First token: enough for a probing breaker to close, long before a stream ends. */
-  attemptProgressed(id: BackendId, dispatchedAtMs: Ms): void
+  /**
+   * Tell the breaker how an attempt ended. `dispatchedAtMs` keeps late news of old attempts from judging a recovering backend.
+   * `pace`: the tokens of its stream, and the time from the first to the last; absent where that says nothing of the backend.
+   */
+  attemptEnded(id: BackendId, verdict: AttemptVerdict, dispatchedAtMs: Ms, pace?: StreamPace): void
+  /** First token, of a prompt with so many tokens to compute: enough for a probing breaker to close, long before a stream ends. */
+  attemptProgressed(id: BackendId, dispatchedAtMs: Ms, promptTokens: Tokens): void
   /** No new requests; running streams finish. False: no such backend. */
   drain(id: BackendId): boolean
   undrain(id: BackendId): boolean
@@ -112,4 +125,4 @@ export interface Fleet {
   snapshot(): readonly BackendSnapshot[]
 }
 
-export type FleetConfig = Pick<Config, 'pools' | 'health' | 'scrape' | 'breaker'>
+export type FleetConfig = Pick<Config, 'pools' | 'health' | 'scrape' | 'breaker' | 'outliers'>

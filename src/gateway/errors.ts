@@ -40,8 +40,8 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   const known = toGatewayError(error)
   if (known.code === 'internal_error') request.log.error({ err: error }, 'unexpected error')
   const { status, param, headers } = known.options
-  // What is left of the body will not be read; the connection can't be used again.
-  if (!request.raw.complete) void reply.header('connection', 'close')
+  // What is left of the body will not be read; the connection can't be used again. Where this replica is leaving, another one must be found.
+  if (!request.raw.complete || known.code === 'draining') void reply.header('connection', 'close')
   if (headers !== undefined) void reply.headers(headers)
   void reply
     .code(status ?? statusOf(known.code))

@@ -1,4 +1,4 @@
-import type { Clock, Ms, Usage } from '../core/index.js'
+import type { Clock, Ms, Tokens, Usage } from '../core/index.js'
 import { createStreamMeter, errorEvent, readAnswer, type StreamMeter } from '../protocol/index.js'
 import type { ResponseHandler } from './http1/connection.js'
 import { readResponseHead, streamHead, type ResponseHead } from './headers.js'
@@ -18,6 +18,8 @@ const USAGE_BYTES = 4 * 1024 * 1024
 /** A stream whose first event does not end within this goes out as it is. */
 const HOLD_STREAM_BYTES = 256 * 1024
 const REFUSAL_BYTES = 64 * 1024
+/** A refusal whose body is not there by then is judged by its status. */
+const REFUSAL_MS: Ms = 5_000
 const MAX_INTERIM = 16
 const BLANK_LINE = Buffer.from('\n\n')
 
@@ -26,7 +28,10 @@ const BLANK_LINE = Buffer.from('\n\n')
  * bytes on to the client as they come, metered by scanning, limits per phase, one result at the end.
  */
 export class Attempt implements Swept, ResponseHandler {
-  readonly #request: AttemptRequest
+  readonly #dialect: AttemptRequest['dialect']
+  readonly #stripUsage: boolean
+  /** Until it is sent: a body of megabytes must not live as long as the answer. */
+  #request: AttemptRequest | undefined
   readonly #client: ClientSide
   readonly #owner: AttemptOwner
   readonly #timeouts: AttemptTimeouts
@@ -55,12 +60,19 @@ export class Attempt implements Swept, ResponseHandler {
   #meter: StreamMeter | undefined
   #tokenEvents = 0
   #reportedTokens = 0
+  #firstTokenAtMs: Ms = 0
   #lastTokenAtMs: Ms = 0
+  #clientStalled = false
   /** Bytes came since the last look; a clock reading per look is cheaper than one per chunk. */
   #active = false
+  /** Since the last look: it was the client that held the stream up. */
+  #heldUp = false
+  #seenEvents = 0
 
   constructor(request: AttemptRequest, client: ClientSide, owner: AttemptOwner, timeouts: AttemptTimeouts, credentialsPassed: boolean, clock: Clock, sweep: Sweep) {
     this.#request = request
+    this.#dialect = request.dialect
+    this.#stripUsage = request.stripUsage
     this.#client = client
     this.#owner = owner
     this.#timeouts = timeouts
@@ -74,13 +86,19 @@ export class Attempt implements Swept, ResponseHandler {
     return this.#tokenEvents === 0 ? undefined : this.#lastTokenAtMs
   }
 
+  /** What its stream shows of the backend's speed; undefined where it shows nothing, or the client's. */
+  get pace(): { tokens: Tokens, tookMs: Ms } | undefined {
+    return this.#tokenEvents < 2 || this.#clientStalled ? undefined : { tokens: this.#tokenEvents, tookMs: this.#lastTokenAtMs - this.#firstTokenAtMs }
+  }
+
   get tokenEvents(): number {
     return this.#tokenEvents
   }
 
   start(upstream: Upstream): void {
     this.#sweep.add(this)
-    const { method, path, headers, body } = this.#request
+    const { method, path, headers, body } = this.#request!
+    this.#request = undefined
     upstream.dispatch({ method, path, headers, body }, this)
   }
 
@@ -97,6 +115,12 @@ export class Attempt implements Swept, ResponseHandler {
   }
 
   // What the connection says.
+
+  /** Also when a connection that had served before turns out closed, and another one is opened in its place. */
+  onOpening(abort: () => void): void {
+    this.#abortUpstream = abort
+    if (this.#phase !== 'connecting') this.#enter('connecting')
+  }
 
   onConnect(abort: () => void): void {
     if (this.#phase === 'ended') {
@@ -121,7 +145,7 @@ export class Attempt implements Swept, ResponseHandler {
     if (status >= 300) {
       this.#enter('refusal')
     } else if (this.#head.contentType?.startsWith('text/event-stream')) {
-      this.#meter = createStreamMeter(this.#request.dialect, { stripUsage: this.#request.stripUsage })
+      this.#meter = createStreamMeter(this.#dialect, { stripUsage: this.#stripUsage })
       this.#client.onDrain = () => this.#resume()
       this.#enter('stream')
     } else {
@@ -136,7 +160,8 @@ export class Attempt implements Swept, ResponseHandler {
       case 'stream': return this.#onStream(chunk)
       case 'whole': return this.#onWhole(chunk)
       case 'refusal':
-        if (this.#heldBytes < REFUSAL_BYTES) this.#hold(chunk)
+        this.#hold(chunk)
+        if (this.#heldBytes >= REFUSAL_BYTES) this.#cutRefusal()
         return true
       default: return false
     }
@@ -176,8 +201,10 @@ export class Attempt implements Swept, ResponseHandler {
 
   #onTokens(tokenEvents: number): void {
     const nowMs = this.#clock.now()
-    if (this.#tokenEvents === 0) this.#owner.firstToken(nowMs)
-    else this.#owner.gaps.record(nowMs - this.#lastTokenAtMs)
+    if (this.#tokenEvents === 0) {
+      this.#firstTokenAtMs = nowMs
+      this.#owner.firstToken(nowMs)
+    } else this.#owner.gaps.record(nowMs - this.#lastTokenAtMs)
     this.#lastTokenAtMs = nowMs
     this.#owner.tokens(tokenEvents, tokenEvents - this.#tokenEvents, nowMs)
     this.#tokenEvents = tokenEvents
@@ -230,7 +257,7 @@ export class Attempt implements Swept, ResponseHandler {
 
   #completeWhole(): void {
     if (this.#kept !== undefined && this.#head!.contentType?.includes('json') === true) {
-      const answer = readAnswer(this.#request.dialect, this.#kept)
+      const answer = readAnswer(this.#dialect, this.#kept)
       this.#answerUsage = answer.usage
       if (!this.#committed) {
         if (answer.error !== undefined) return this.#fail(verdict.judgeEngineError(answer.error, true))
@@ -252,6 +279,13 @@ export class Attempt implements Swept, ResponseHandler {
       ? { status: this.#status, headers: this.#head!.forwarded, body: Buffer.concat(this.#held, this.#heldBytes) }
       : undefined
     this.#end(judged, refusal)
+  }
+
+  /** Enough of a refusal to judge it by: what makes it endless, or slow beyond patience, is not waited for. */
+  #cutRefusal(): void {
+    const abort = this.#abortUpstream
+    this.#completeRefusal()
+    abort?.()
   }
 
   // Shared.
@@ -278,6 +312,7 @@ export class Attempt implements Swept, ResponseHandler {
 
   #resume(): void {
     this.#active = true
+    this.#heldUp = true
     this.#resumeUpstream?.()
   }
 
@@ -288,7 +323,7 @@ export class Attempt implements Swept, ResponseHandler {
     if (this.#committed && !goesOn) {
       if (this.#phase === 'stream') {
         const midEvent = this.#lastOut !== undefined && !this.#lastOut.subarray(-2).equals(BLANK_LINE)
-        this.#client.write(errorEvent(this.#request.dialect, failure.code ?? 'backend_error', failure.detail, midEvent))
+        this.#client.write(errorEvent(this.#dialect, failure.code ?? 'backend_error', failure.detail, midEvent))
         this.#client.end()
       } else {
         this.#client.cut()
@@ -335,18 +370,26 @@ export class Attempt implements Swept, ResponseHandler {
     if (stalledMs > 0) {
       // A client that does not read is not the backend's silence.
       this.#active = true
+      this.#heldUp = true
+      this.#clientStalled = true
       if (stalledMs >= this.#timeouts.writeStallMs) this.#owner.writeStalled()
       return
     }
     if (this.#active) {
       this.#active = false
-      this.#phaseSinceMs = nowMs
+      // Comments keep a stream's connection alive, but they are no progress: a hung engine may well send them.
+      const events = this.#meter?.events ?? 0
+      if (this.#phase === 'whole' || events !== this.#seenEvents || this.#heldUp) this.#phaseSinceMs = nowMs
+      this.#seenEvents = events
+      this.#heldUp = false
     }
     if (this.#phase === 'connecting') {
       if (nowMs - this.#phaseSinceMs >= this.#timeouts.connectMs) this.#fail(verdict.connectTimeout)
     } else if (this.#phase === 'waiting' || (this.#phase === 'stream' && this.#tokenEvents === 0)) {
       // Comments and role chunks keep a connection alive, but they are no token: counted from the sending of the request.
       if (nowMs - this.#sentAtMs >= this.#timeouts.firstTokenMs) this.#fail(verdict.firstTokenTimeout)
+    } else if (this.#phase === 'refusal') {
+      if (nowMs - this.#phaseSinceMs >= Math.min(this.#timeouts.idleMs, REFUSAL_MS)) this.#cutRefusal()
     } else if (nowMs - this.#phaseSinceMs >= this.#timeouts.idleMs) {
       this.#fail(verdict.idleTimeout)
     }

@@ -1,4 +1,7 @@
+import type { Ms } from '../core/index.js'
 import { headersToClient } from '../protocol/index.js'
+
+const MAX_RETRY_AFTER_MS: Ms = 60_000
 
 export interface ResponseHead {
   /** What the client gets of the backend's head, names and values in turn. */
@@ -6,7 +9,7 @@ export interface ResponseHead {
   readonly contentType: string | undefined
   /** In bytes; undefined: chunked. */
   readonly contentLength: number | undefined
-  /** In ms; from `retry-after` in seconds. */
+  /** In ms; from `retry-after` in seconds, bounded: no server may take itself out for a day. */
   readonly retryAfterMs: number | undefined
 }
 
@@ -32,7 +35,7 @@ export function readResponseHead(raw: readonly string[]): ResponseHead {
     forwarded,
     contentType: one(headers['content-type']),
     contentLength: length === undefined ? undefined : Number(length),
-    retryAfterMs: retryAfter !== undefined && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) * 1000 : undefined,
+    retryAfterMs: retryAfter !== undefined && /^\d{1,6}$/.test(retryAfter) ? Math.min(Number(retryAfter) * 1000, MAX_RETRY_AFTER_MS) : undefined,
   }
 }
 

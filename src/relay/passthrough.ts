@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici'
+import type { Ms } from '../core/index.js'
 import type { Upstream } from './upstream.js'
 
 /** Carries a call's ticket from where the backend is chosen to where the call is made; never sent on. */
@@ -8,6 +9,10 @@ export interface PassthroughCall {
   readonly upstream: Upstream
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal
+  /** Until the head of the answer. */
+  readonly headMs: Ms
+  /** Between two chunks of it. */
+  readonly idleMs: Ms
 }
 
 type RequestOptions = Omit<Dispatcher.RequestOptions, 'headers'> & { headers: Record<string, string | string[] | undefined> }
@@ -45,7 +50,7 @@ export class PassthroughClient {
     }
     this.#calls.delete(ticket)
     const { [TICKET_HEADER]: _, ...headers } = options.headers
-    call.upstream.pool.request({ ...options, headers, signal: call.signal } as Dispatcher.RequestOptions).then(
+    call.upstream.pool.request({ ...options, headers, signal: call.signal, headersTimeout: call.headMs, bodyTimeout: call.idleMs } as Dispatcher.RequestOptions).then(
       response => callback(null, response),
       (error: Error) => callback(error),
     )

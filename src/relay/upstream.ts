@@ -1,6 +1,7 @@
+import { isIP } from 'node:net'
 import { Pool } from 'undici'
 import type { Clock, Ms } from '../core/index.js'
-import type { ResponseHandler } from './http1/connection.js'
+import type { HostNames, ResponseHandler } from './http1/connection.js'
 import { ConnectionPool } from './http1/pool.js'
 
 /** Where a backend listens. */
@@ -11,6 +12,8 @@ export interface UpstreamTarget {
   readonly basePath: string
   /** PEM. Absent: the system's authorities, no certificate of ours. */
   readonly tls: { readonly ca?: Buffer, readonly cert?: Buffer, readonly key?: Buffer } | undefined
+  /** Looks the host's name up; absent: the system does. */
+  readonly names?: HostNames | undefined
 }
 
 export interface UpstreamRequest {
@@ -31,21 +34,34 @@ export class Upstream {
   readonly basePath: string
   readonly #connections: ConnectionPool
   readonly #target: UpstreamTarget
-  readonly #connectTimeoutMs: Ms
+  #connectTimeoutMs: Ms
   #passthrough: Pool | undefined
 
   constructor(target: UpstreamTarget, connectTimeoutMs: Ms, clock: Clock) {
     this.basePath = target.basePath
     this.#target = target
     this.#connectTimeoutMs = connectTimeoutMs
-    const { hostname, port, protocol, host } = new URL(target.origin)
+    const { hostname, port, protocol, host: authority } = new URL(target.origin)
     const secure = protocol === 'https:'
+    const host = hostname.replace(/^\[|\]$/g, '')
     this.#connections = new ConnectionPool({
-      host: hostname.replace(/^\[|\]$/g, ''),
+      host,
       port: port === '' ? (secure ? 443 : 80) : Number(port),
       tls: secure ? target.tls ?? {} : undefined,
       connectTimeoutMs,
-    }, host, clock)
+      names: isIP(host) > 0 ? undefined : target.names,
+    }, authority, clock)
+  }
+
+  /** For connections that are opened from now on; those of calls passed through keep the one they began with. */
+  set connectTimeoutMs(connectTimeoutMs: Ms) {
+    this.#connectTimeoutMs = connectTimeoutMs
+    this.#connections.connectTimeoutMs = connectTimeoutMs
+  }
+
+  /** Open and opening; calls passed through left out. */
+  get connections(): number {
+    return this.#connections.size
   }
 
   dispatch(request: UpstreamRequest, handler: ResponseHandler): void {
@@ -54,7 +70,7 @@ export class Upstream {
 
   /** For `@fastify/http-proxy`. */
   get pool(): Pool {
-    return this.#passthrough ??= new Pool(this.#target.origin, poolOptions(this.#connectTimeoutMs, this.#target.tls))
+    return this.#passthrough ??= new Pool(this.#target.origin, poolOptions(this.#connectTimeoutMs, this.#target))
   }
 
   /** Idle connections closed, running requests left to finish. */
@@ -70,7 +86,7 @@ export class Upstream {
 }
 
 /** Every option that matters is said here, and none is left to a default of the library. */
-export function poolOptions(connectTimeoutMs: Ms, tls: UpstreamTarget['tls']): Pool.Options {
+export function poolOptions(connectTimeoutMs: Ms, { tls, names }: Pick<UpstreamTarget, 'tls' | 'names'>): Pool.Options {
   return {
     // No cap: how much a backend gets is the scheduler's to say, and a hidden queue here would falsify it.
     connections: null,
@@ -81,6 +97,8 @@ export function poolOptions(connectTimeoutMs: Ms, tls: UpstreamTarget['tls']): P
     keepAliveTimeout: 4000,
     keepAliveMaxTimeout: 4000,
     keepAliveTimeoutThreshold: 1000,
+    // A host whose address has changed is followed within this time, however busy the connection.
+    clientTtl: 30_000,
     // Ours apply (relay/attempt.ts): per phase, and swept in one go.
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -91,6 +109,7 @@ export function poolOptions(connectTimeoutMs: Ms, tls: UpstreamTarget['tls']): P
       keepAlive: true,
       noDelay: true,
       rejectUnauthorized: true,
+      ...(names === undefined ? {} : { lookup: names.lookup }),
       ...tls,
     },
   }

@@ -18,6 +18,8 @@ export function refuse(job: Job, refusal: Refusal, headers: readonly string[]): 
   const status = refusal.status ?? statusOf(refusal.code)
   const out = ['content-type', 'application/json; charset=utf-8', ...headers]
   if (refusal.reason !== undefined) out.push('x-sluice-reason', refusal.reason)
+  // The next try must find another replica: on the same connection it would find this one again.
+  if (refusal.code === 'draining') out.push('connection', 'close')
   if (refusal.retryAfterMs !== undefined) {
     const afterMs = Math.max(1, Math.ceil(refusal.retryAfterMs))
     out.push('retry-after', String(Math.ceil(afterMs / 1000)), 'retry-after-ms', String(afterMs))

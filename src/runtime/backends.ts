@@ -20,6 +20,12 @@ export class BackendLink {
     this.#executor = new PQueue({ concurrency: maxInflight ?? Infinity })
   }
 
+  /** What a reload may change. */
+  configure(connectTimeoutMs: Ms, maxInflight: number | undefined): void {
+    this.upstream.connectTimeoutMs = connectTimeoutMs
+    this.#executor.concurrency = maxInflight ?? Infinity
+  }
+
   get running(): number {
     return this.#executor.pending
   }

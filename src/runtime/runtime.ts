@@ -42,6 +42,8 @@ export class Runtime implements RunListener {
   readonly #unsubscribe: () => void
   #feeding = false
   #leases = 0
+  /** Requests so far that came with an id in use. */
+  #sameIds = 1
   #draining = false
 
   constructor(options: RuntimeOptions) {
@@ -109,7 +111,7 @@ export class Runtime implements RunListener {
       })
     }
     job.client.onGone = () => this.#cancel(run)
-    if (job.continuation) run.continuation = Continuation.of(job.client, job.fields, job.body)
+    if (job.continuation) run.continuation = Continuation.of(job.client, job.fields, job.body!)
     this.#retries.request()
     run.timeline.queuedAtMs = nowMs
     const { spec } = job
@@ -129,12 +131,13 @@ export class Runtime implements RunListener {
     return lagMs < limitMs ? undefined : 'queue_full'
   }
 
-  /** Clients choose ids, and two may choose the same; inside, each request has its own. */
+  /** Clients choose ids, and many may choose the same; inside, each request has its own, found at once however many there are. */
   #freeId(id: string): string {
     if (!this.#runs.has(id)) return id
-    let n = 2
-    while (this.#runs.has(`${id}~${n}`)) n++
-    return `${id}~${n}`
+    let free: string
+    do free = `${id}~${++this.#sameIds}`
+    while (this.#runs.has(free))
+    return free
   }
 
   // Events in, decisions out.
@@ -210,18 +213,22 @@ export class Runtime implements RunListener {
   /** The one place where a lease goes. */
   #release(run: Run, verdict: AttemptResult['verdict']): void {
     const lease = run.lease
+    const pace = lease?.attempt?.pace
     if (lease === undefined || !lease.release()) return
     this.#leases--
     run.lease = undefined
     run.attempts.push({ backend: lease.backend, pool: run.timeline.pool ?? '', dispatchedAtMs: lease.dispatchedAtMs, endedAtMs: this.#clock.now(), verdict })
     this.#telemetry.attempt(lease.backend, verdict)
-    this.#fleet.attemptEnded(lease.backend, verdict, lease.dispatchedAtMs)
+    this.#fleet.attemptEnded(lease.backend, verdict, lease.dispatchedAtMs, pace)
   }
 
   onFirstToken(run: Run): void {
     const { lease } = run
     if (lease === undefined) return
-    this.#fleet.attemptProgressed(lease.backend, lease.dispatchedAtMs)
+    // A continuation has what it needs of it.
+    run.job.body = undefined
+    const { explanation } = run
+    this.#fleet.attemptProgressed(lease.backend, lease.dispatchedAtMs, explanation?.uncachedTokens ?? explanation?.promptTokens ?? 0)
     const { firstTokenAtMs, receivedAtMs } = run.timeline
     if (firstTokenAtMs !== undefined && run.carriedTokens === 0) this.#telemetry.firstToken(lease.backend, run.job.spec.class, firstTokenAtMs - lease.dispatchedAtMs, firstTokenAtMs - receivedAtMs, run.explanation)
     this.#feed({ type: 'first_token', id: run.timeline.id })
@@ -350,7 +357,10 @@ export class Runtime implements RunListener {
   #syncBackends(): void {
     this.#feed({ type: 'configure', fleet: fleetSpec(this.#config, this.#fleet) })
     for (const [id, link] of this.#links) {
-      if (this.#fleet.get(id) === link.backend) continue
+      if (this.#fleet.get(id) === link.backend) {
+        link.configure(this.#config.timeouts.connect, this.#capOf(id))
+        continue
+      }
       this.#links.delete(id)
       void link.retire()
     }
@@ -360,11 +370,14 @@ export class Runtime implements RunListener {
   #link(backend: FleetBackend): BackendLink {
     let link = this.#links.get(backend.id)
     if (link === undefined) {
-      const cap = this.#fleet.specs().find(spec => spec.id === backend.id)?.maxInflight
-      link = new BackendLink(backend, this.#config.timeouts.connect, cap, this.#clock)
+      link = new BackendLink(backend, this.#config.timeouts.connect, this.#capOf(backend.id), this.#clock)
       this.#links.set(backend.id, link)
     }
     return link
+  }
+
+  #capOf(id: BackendId): number | undefined {
+    return this.#fleet.specs().find(spec => spec.id === id)?.maxInflight
   }
 
   // The end.
@@ -413,21 +426,21 @@ export class Runtime implements RunListener {
  * what a continuation needs. Undefined: this backend cannot take the answer over.
  */
 function attemptRequest({ job, timeline, continuation }: Run, backend: FleetBackend): AttemptRequest | undefined {
-  const { fields, body, trace } = job
+  const { fields, trace } = job
   const ask = fields.stream && !fields.includeUsage && USAGE_ON_DEMAND.has(fields.dialect) && backend.adapter.reportsUsageWhenAsked
-  let sent = body
-  if (continuation !== undefined) {
-    const written = continuation.body(backend.adapter.continuation, ask)
-    if (written === undefined) return undefined
-    sent = written
-  } else if (ask) {
-    const pieces = withIncludeUsage(body, fields)
-    sent = Buffer.concat(pieces, lengthOf(pieces))
-  }
+  const body = continuation === undefined ? asked(job, ask) : continuation.body(backend.adapter.continuation, ask)
+  if (body === undefined) return undefined
   const headers = [...job.headers]
   if (backend.apiKey !== undefined && !job.credentialsPassed) headers.push('authorization', `Bearer ${backend.apiKey}`)
   if (trace !== undefined) headers.push('traceparent', traceparentOf(trace.traceId, attemptSpanId(trace.spanId, timeline.attempts), trace.flags))
-  return { method: job.method, path: job.target, headers, body: sent, dialect: fields.dialect, stripUsage: ask }
+  return { method: job.method, path: job.target, headers, body, dialect: fields.dialect, stripUsage: ask }
+}
+
+/** The body, with the question about usage where it is to be asked. */
+function asked({ body, fields }: Job, ask: boolean): Buffer | undefined {
+  if (body === undefined || !ask) return body
+  const pieces = withIncludeUsage(body, fields)
+  return Buffer.concat(pieces, lengthOf(pieces))
 }
 
 const retryOptions = ({ retries }: Config) => ({ ratio: retries.budget_ratio, minPerSecond: retries.min_per_second })

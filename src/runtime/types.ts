@@ -17,7 +17,8 @@ export interface Job {
   readonly path: string
   /** Path and query, as they go to the backend. */
   readonly target: string
-  readonly body: Buffer
+  /** Let go of when the answer has begun and no other attempt can follow. */
+  body: Buffer | undefined
   /** For the backend, names and values in turn, without its key. */
   readonly headers: readonly string[]
   /** The client's own credentials are among `headers`. */

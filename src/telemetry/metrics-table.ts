@@ -232,6 +232,18 @@ export const METRICS = [
     action: '0 unexpectedly: `/api/state` says why in words.',
   },
   {
+    name: 'sluice_backend_degraded', group: 'backend', type: 'gauge', labels: BACKEND,
+    help: 'Whether the backend is used sparingly: 1 yes, 0 no.',
+    meaning: 'It is just back, its breaker probes, it runs requests without a token, or it has become far slower than usual.',
+    action: '1 for long: `/api/state` says why in words.',
+  },
+  {
+    name: 'sluice_backend_slowdown_ratio', group: 'backend', type: 'gauge', labels: BACKEND,
+    help: 'How many times slower than usual the backend answers, beside its pool.',
+    meaning: '1 is as usual. Each backend is its own measure: one that is always slow stands at 1. No value where too little is known, or nobody to compare with.',
+    action: 'Above 2: look at its GPU clocks, neighbours and KV use. From `outliers.factor` on it is set back by itself.',
+  },
+  {
     name: 'sluice_backend_draining', group: 'backend', type: 'gauge', labels: BACKEND,
     help: 'Whether an operator has taken the backend out of service: 1 yes, 0 no.',
     meaning: 'Its running streams finish; it gets no new ones.',

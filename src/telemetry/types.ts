@@ -33,6 +33,7 @@ export interface BackendGauges {
   readonly state: BackendState
   readonly operatorDrain: boolean
   readonly breaker: 'closed' | 'open' | 'half_open'
+  readonly slowdownRatio?: number | undefined
   readonly report: EngineReport
   readonly gpuUtilizationRatio?: number | undefined
   readonly costPerHour: number | undefined

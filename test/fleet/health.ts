@@ -22,11 +22,11 @@ t.test('health needs patience in both directions, but not at the start', (t) => 
 })
 
 t.test('one state out of all signs', (t) => {
-  const well: StateSigns = { health: 'up', healthError: undefined, operatorDrain: false, breaker: 'closed', stalled: false, recoveredAtMs: undefined }
+  const well: StateSigns = { health: 'up', healthError: undefined, operatorDrain: false, breaker: 'closed', stalled: false, slowdown: undefined, recoveredAtMs: undefined }
   const table: readonly (readonly [signs: Partial<StateSigns>, state: string])[] = [
     [{}, 'up'], [{ health: 'unchecked' }, 'down'], [{ health: 'down' }, 'down'], [{ breaker: 'open' }, 'down'], [{ breaker: 'half_open' }, 'degraded'],
     [{ operatorDrain: true }, 'draining'], [{ operatorDrain: true, breaker: 'half_open' }, 'draining'], [{ operatorDrain: true, health: 'down' }, 'down'],
-    [{ stalled: true }, 'degraded'], [{ recoveredAtMs: 10_000 }, 'degraded'], [{ recoveredAtMs: 10_000 - SLOW_START_MS }, 'up'],
+    [{ stalled: true }, 'degraded'], [{ slowdown: 5 }, 'degraded'], [{ slowdown: 5, operatorDrain: true }, 'draining'], [{ recoveredAtMs: 10_000 }, 'degraded'], [{ recoveredAtMs: 10_000 - SLOW_START_MS }, 'up'],
   ]
   for (const [signs, state] of table) t.equal(stateOf({ ...well, ...signs }, 10_000).state, state, JSON.stringify(signs))
   t.match(stateOf({ ...well, health: 'down', healthError: '/health answered 503' }, 0).why, /\/health answered 503/)

@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import { configFrom, type Config } from '../../src/config/index.js'
 import type { BackendState, Clock } from '../../src/core/index.js'
 import { createRandom, type createScheduler } from '../../src/core/index.js'
-import type { Fleet, FleetBackend, FleetChange } from '../../src/fleet/index.js'
+import type { Fleet, FleetBackend, FleetChange, FleetConfig } from '../../src/fleet/index.js'
 import { createDataPlane } from '../../src/gateway/index.js'
 import { Runtime } from '../../src/runtime/index.js'
 import type { RequestRecord } from '../../src/telemetry/index.js'
@@ -33,7 +33,8 @@ export class StaticFleet implements Fleet {
 
   start() { return Promise.resolve() }
   stop() { return Promise.resolve() }
-  configure(): void {}
+  /** Caps and modes alone: the backends stay. */
+  configure(config: FleetConfig): void { this.#config = { ...this.#config, pools: config.pools } }
   get backends() { return [...this.#backends.values()] }
   get pools() { return Object.entries(this.#config.pools).map(([name, { role, mode }]) => ({ name, role, mode })) }
   get(id: string) { return this.#backends.get(id) }
@@ -119,6 +120,7 @@ export async function startGateway(t: Test, written: Readonly<Record<string, unk
       return new Promise(resolve => { waiting.push(resolve) })
     },
     configure: next => {
+      fleet.configure(next)
       runtime.configure(next)
       plane.configure(next)
     },

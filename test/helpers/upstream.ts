@@ -22,7 +22,7 @@ export interface ScriptedUpstream {
   close(): Promise<void>
 }
 
-export async function scriptedUpstream(script: Script): Promise<ScriptedUpstream> {
+export async function scriptedUpstream(script: Script, { host, port } = { host: '127.0.0.1', port: 0 }): Promise<ScriptedUpstream> {
   const seen: Seen[] = []
   let open = 0
   const upstream = { script }
@@ -44,9 +44,9 @@ export async function scriptedUpstream(script: Script): Promise<ScriptedUpstream
     request.on('error', () => {})
   })
   server.keepAliveTimeout = 60_000
-  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  await new Promise<void>(resolve => { server.listen(port, host, resolve) })
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://${host}:${(server.address() as AddressInfo).port}`,
     seen,
     get open() { return open },
     get script() { return upstream.script },

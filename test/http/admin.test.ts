@@ -79,7 +79,7 @@ t.test('a server is checked, read, lost, found again, and its restart noticed', 
   t.equal(fleet.get('a')?.state, 'down', 'the breaker opened')
   await until(() => fleet.get('a')?.state === 'degraded')
   t.match(changes.filter((change) => change.type === 'state').at(-1), { state: 'degraded', inflightLimit: 1 })
-  fleet.attemptProgressed('a', clock.now())
+  fleet.attemptProgressed('a', clock.now(), 10)
   t.equal(fleet.get('a')?.state, 'up')
 
   t.ok(fleet.drain('a'))
@@ -141,8 +141,8 @@ t.test('a reload keeps what stays, replaces what moved, and refuses what cannot 
   t.equal(fleet.get('b'), undefined)
   t.ok(fleet.setPoolMode('main', 'lowest-ttft'))
   t.match(fleet.pools, [{ name: 'main', mode: 'lowest-ttft' }])
-  const { health, scrape, breaker } = configOf([{ url: a.url }])
-  t.throws(() => fleet.configure({ health, scrape, breaker, pools: { main: { role: 'latency', mode: 'balanced', backends: [{ url: a.url, name: 'x', engine: 'vllm' }, { url: b.url, name: 'x', engine: 'vllm' }] } } }), /Two backends are called "x"/)
+  const { health, scrape, breaker, outliers } = configOf([{ url: a.url }])
+  t.throws(() => fleet.configure({ health, scrape, breaker, outliers, pools: { main: { role: 'latency', mode: 'balanced', backends: [{ url: a.url, name: 'x', engine: 'vllm' }, { url: b.url, name: 'x', engine: 'vllm' }] } } }), /Two backends are called "x"/)
   t.ok(fleet.get('a'), 'a bad configuration leaves the old one whole')
 })
 

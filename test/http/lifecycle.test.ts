@@ -9,7 +9,7 @@ import { startEmulator } from '../../src/emulator/index.js'
 import { CHAT, send, STREAMED, type Answer } from '../helpers/client.js'
 import { IDLE, startGateway } from '../helpers/gateway.js'
 import { liveIo } from '../helpers/io.js'
-import { goodChat, scriptedUpstream } from '../helpers/upstream.js'
+import { chatEvents, goodChat, scriptedUpstream, STREAM_HEAD } from '../helpers/upstream.js'
 
 const MODEL = 'llama-3.1-8b-instruct'
 const clock = { now: () => performance.now() }
@@ -168,4 +168,70 @@ t.test('a name that does not resolve, and one that comes to life', async t => {
     await gateway.nextRecord()
   }
   t.match(gateway.fleet.verdicts, ['dead fault', 'alive success'], 'each attempt looks the name up anew, and counts')
+})
+
+t.test('a backend that becomes far slower than usual is set back, seen everywhere, and comes back by slow start', async t => {
+  const gapMs = [4, 4, 4]
+  const calls = [0, 0, 0]
+  const upstreams = await Promise.all(gapMs.map((_, i) => scriptedUpstream(async (seen, response) => {
+    if (seen.method === 'GET') return void response.writeHead(200, { 'content-type': 'application/json' }).end('{"object":"list","data":[]}')
+    calls[i]!++
+    response.writeHead(200, STREAM_HEAD)
+    for (const event of chatEvents(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'])) {
+      await new Promise(resolve => setTimeout(resolve, gapMs[i]!))
+      response.write(event)
+    }
+    response.end()
+  })))
+  t.teardown(() => Promise.all(upstreams.map(upstream => upstream.close())))
+  const gateway = await startWhole(configFrom({
+    listen: { port: 0 }, admin: { port: 0 }, log: { level: 'silent' }, limits: { event_loop_lag: '0s' }, admission: { mode: 'off' }, scheduling: { policy: 'round-robin' },
+    pools: { main: { backends: upstreams.map(({ url }, i) => ({ url, name: `b${i}`, models: ['m'] })) } },
+  }), liveIo(), '0', async () => {})
+  t.teardown(() => gateway.stop())
+  const chat = `${gateway.dataUrl}/v1/chat/completions`
+  interface State { id: string, state: string, why: string }
+  const states = async () => (JSON.parse((await send(`${gateway.adminUrl}/api/state`, undefined, {}, 'GET').answer).text) as { backends: State[] }).backends
+  /** Six at a time, until the first backend stands so. */
+  const until = async (test: (first: State) => boolean) => {
+    for (let i = 0; i < 200; i++) {
+      const all = await states()
+      if (test(all[0]!)) return all
+      for (const answer of await Promise.all(Array.from({ length: 6 }, () => send(chat, STREAMED).answer))) if (answer.status !== 200) t.fail(answer.text)
+    }
+    return states()
+  }
+  await until(() => calls.every(count => count >= 60))
+  t.same((await states()).map(({ state }) => state), ['up', 'up', 'up'])
+  gapMs[0] = 120
+  const set = await until(({ state }) => state === 'degraded')
+  t.same(set.map(({ state }) => state), ['degraded', 'up', 'up'])
+  t.match(set[0]!.why, /answers \d+\.\d times slower than usual/)
+  t.match((await send(`${gateway.adminUrl}/metrics`, undefined, {}, 'GET').answer).text, /sluice_backend_degraded\{backend="b0",pool="main"\} 1\n/)
+  const [before] = calls
+  await Promise.all(Array.from({ length: 12 }, () => send(chat, STREAMED).answer))
+  t.ok(calls[0]! - before! <= 3, `one at a time: ${calls[0]! - before!} of 12`)
+  gapMs[0] = 4
+  const back = await until(({ state, why }) => state === 'up' || /slow start/.test(why))
+  t.match(back[0]!.why, /slow start|healthy/)
+  for (let i = 0; i < 100 && (await states())[0]!.state !== 'up'; i++) await new Promise(resolve => setTimeout(resolve, 100))
+  t.equal((await states())[0]!.state, 'up')
+})
+
+t.test('R31: a key or certificate of a backend that a reload renews takes nothing out of service', async t => {
+  const [server] = await emulators(t, 1)
+  const configOf = (api_key: string) => configFrom({
+    listen: { port: 0 }, admin: { port: 0 }, log: { level: 'silent' }, limits: { event_loop_lag: '0s' },
+    pools: { main: { backends: [{ url: server!.url, name: 'b0', engine: 'vllm', api_key }] } },
+  })
+  const gateway = await startWhole(configOf('one'), liveIo(), '0', async () => {})
+  t.teardown(() => gateway.stop())
+  const chat = `${gateway.dataUrl}/v1/chat/completions`
+  const running = send(chat, words(200))
+  await running.firstBytes
+  for (const key of ['two', 'three']) {
+    gateway.configure(configOf(key))
+    t.equal((await send(chat, words(2)).answer).status, 200, 'the only backend, at once')
+  }
+  t.match((await running.answer).text, /\[DONE\]\n\n$/)
 })

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import t from 'tap'
+import type { HostNames } from '../../src/relay/http1/connection.js'
 import { ConnectionPool } from '../../src/relay/http1/pool.js'
 
 type OnRequest = (socket: Socket, request: string, connection: number) => void
@@ -17,7 +18,7 @@ async function serve (t: Tap, onRequest: OnRequest) {
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const pool = new ConnectionPool({ host: '127.0.0.1', port, tls: undefined, connectTimeoutMs: 2000 }, `127.0.0.1:${port}`, { now: () => performance.now() })
+  const pool = new ConnectionPool({ host: '127.0.0.1', port, tls: undefined, connectTimeoutMs: 2000, names: undefined }, `127.0.0.1:${port}`, { now: () => performance.now() })
   t.teardown(() => {
     pool.destroy()
     for (const socket of sockets) socket.destroy()
@@ -142,4 +143,57 @@ t.test('a reader that has enough stops the backend until it resumes', async t =>
   await done
   clearInterval(timer)
   t.equal(bytesRead, size)
+})
+
+t.test('a host that moves is followed: what leads to its old address is used no more', async t => {
+  const seen: string[] = []
+  const serveAt = async (host: string, port: number) => {
+    const server = createServer(socket => {
+      socket.on('error', () => {})
+      socket.on('data', () => { seen.push(host); socket.write(ok(host)) })
+    }).listen(port, host)
+    await once(server, 'listening')
+    t.teardown(() => { server.close() })
+    return (server.address() as AddressInfo).port
+  }
+  const port = await serveAt('127.0.0.1', 0)
+  await serveAt('127.0.0.2', port)
+  let address = '127.0.0.1'
+  let looked = 0
+  const names: HostNames = {
+    lookup: (_host, options, done) => {
+      looked++
+      setImmediate(() => { if (options.all === true) done(null, [{ address, family: 4 }]); else done(null, address, 4) })
+    },
+    holds: (_host, known) => known === address,
+  }
+  const pool = new ConnectionPool({ host: 'gpu.test', port, tls: undefined, connectTimeoutMs: 2000, names }, `gpu.test:${port}`, { now: () => performance.now() })
+  t.teardown(() => { pool.destroy() })
+  t.match(await ask(pool), { body: '127.0.0.1' })
+  t.match(await ask(pool), { body: '127.0.0.1' })
+  t.equal(looked, 1, 'a connection is used again while the host stays')
+  address = '127.0.0.2'
+  t.match(await ask(pool), { body: '127.0.0.2' })
+  t.equal(pool.size, 1, 'the old one is gone')
+})
+
+t.test('a name that is never resolved ends with the connect timeout, and can be given up before', async t => {
+  const names: HostNames = { lookup: () => {}, holds: () => true }
+  const pool = new ConnectionPool({ host: 'gpu.test', port: 9, tls: undefined, connectTimeoutMs: 100, names }, 'gpu.test:9', { now: () => performance.now() })
+  t.teardown(() => { pool.destroy() })
+  t.match(await ask(pool), { error: 'ERR_CONNECT_TIMEOUT' })
+  while (pool.size > 0) await new Promise(resolve => setImmediate(resolve))
+  pool.connectTimeoutMs = 60_000
+  let giveUp: (() => void) | undefined
+  pool.dispatch({ method: 'POST', path: '/', headers: [], body: Buffer.from('x') }, {
+    onOpening (abort) { giveUp = abort },
+    onConnect () { t.fail('told') },
+    onHeaders () { t.fail('told') },
+    onData () { t.fail('told'); return true },
+    onComplete () { t.fail('told') },
+    onError () { t.fail('told') },
+  })
+  t.equal(pool.size, 1)
+  giveUp!()
+  while (pool.size > 0) await new Promise(resolve => setImmediate(resolve))
 })

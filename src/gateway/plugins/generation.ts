@@ -27,6 +27,8 @@ export const generation: FastifyPluginAsync<DataPlaneOptions> = async (app, { ru
       const permit = admit(request.tenant, chargeOf(job.fields), clock)
       // From here on the answer is the runtime's: it writes to the socket, past the framework.
       reply.hijack()
+      // The framework keeps its request until the answer has ended; the body is needed only until that has begun.
+      request.body = undefined
       runtime.submit({
         ...job,
         client: new ClientStream(reply.raw),

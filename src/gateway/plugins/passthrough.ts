@@ -51,7 +51,8 @@ export const passthrough: FastifyPluginAsync<DataPlaneOptions> = async (app, { c
       const state = tenant.limits?.headers(clock.now()) ?? []
       for (let i = 0; i < state.length; i += 2) void reply.header(state[i]!, state[i + 1]!)
       const gone = new AbortController()
-      const ticket = client.register({ upstream: runtime.upstreamOf(backend), signal: gone.signal })
+      const { first_token: headMs, idle: idleMs } = (request as FastifyRequest).settings.config.timeouts
+      const ticket = client.register({ upstream: runtime.upstreamOf(backend), signal: gone.signal, headMs, idleMs })
       request.passthrough = { backend, ticket }
       reply.raw.once('close', () => {
         client.discard(ticket)

@@ -1,7 +1,15 @@
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Ms } from '../../core/index.js'
 import { ResponseError, ResponseParser, type ResponseSink } from './response-parser.js'
+
+/** What is known of a host by its name. */
+export interface HostNames {
+  /** In place of the system's own. */
+  readonly lookup: LookupFunction
+  /** Is this still an address of the host, as far as anybody knows? */
+  holds(host: string, address: string): boolean
+}
 
 /** Where and how to connect. */
 export interface Endpoint {
@@ -10,10 +18,14 @@ export interface Endpoint {
   /** Undefined: plain TCP. Certificates are always verified. */
   readonly tls: { readonly ca?: Buffer, readonly cert?: Buffer, readonly key?: Buffer } | undefined
   readonly connectTimeoutMs: Ms
+  /** Undefined: the host is an address, or the system looks it up. */
+  readonly names: HostNames | undefined
 }
 
 /** Who makes a request, and is told what comes of it. */
 export interface ResponseHandler {
+  /** A connection is being opened for the request. `abort` gives it up; nothing is told after it. */
+  onOpening?(abort: () => void): void
   /** The connection is there and the request is being written. `abort` destroys the connection; nothing is told after it. */
   onConnect(abort: () => void): void
   /** Also for interim answers (status < 200). `raw`: names and values in turn. `resume`: go on after `onData` answered false. */
@@ -22,6 +34,12 @@ export interface ResponseHandler {
   onData(bytes: Buffer): boolean
   onComplete(): void
   onError(error: Error & { code?: string }): void
+}
+
+/** Who waits for a connection to be there: told one of the two, once. */
+export interface Opening {
+  ready(connection: Connection): void
+  failed(error: Error & { code?: string }): void
 }
 
 /** What a connection tells the pool that owns it. */
@@ -50,46 +68,51 @@ export class Connection implements ResponseSink {
   readonly #owner: ConnectionOwner
   readonly #parser = new ResponseParser(this)
   readonly #resume = (): void => { this.#socket.resume() }
+  /** In a field, not in a listener's scope: that lives as long as the connection, and would keep its first request alive. */
+  #opening: Opening | undefined
   #handler: ResponseHandler | undefined
   #paused = false
+  #address: string | undefined
   #complete = false
   #reusable = false
   /** Requests before the present one. */
   served = 0
   idleSinceMs: Ms = 0
 
-  constructor(endpoint: Endpoint, owner: ConnectionOwner, onReady: (connection: Connection) => void, onFailed: (error: Error & { code?: string }) => void) {
+  constructor(endpoint: Endpoint, owner: ConnectionOwner, opening: Opening) {
     this.#owner = owner
-    const { host, port, tls } = endpoint
+    this.#opening = opening
+    const { host, port, tls, names, connectTimeoutMs } = endpoint
     const plain = tls === undefined
+    const where = names === undefined ? { host, port } : { host, port, lookup: names.lookup }
     this.#socket = plain
-      ? connectTcp({ host, port, noDelay: true, keepAlive: true, onread: { buffer: READ_BUFFER, callback: bytesRead => this.#onRead(Buffer.from(READ_BUFFER.subarray(0, bytesRead))) } })
-      : connectTls({ host, port, ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }), rejectUnauthorized: true, ALPNProtocols: ['http/1.1'], ...tls })
-    let failed: ((error: Error & { code?: string }) => void) | undefined = onFailed
-    const timer = setTimeout(() => this.#socket.destroy(new ConnectionError('ERR_CONNECT_TIMEOUT', `no connection within ${endpoint.connectTimeoutMs} ms`)), endpoint.connectTimeoutMs)
+      ? connectTcp({ ...where, noDelay: true, keepAlive: true, onread: { buffer: READ_BUFFER, callback: bytesRead => this.#onRead(Buffer.from(READ_BUFFER.subarray(0, bytesRead))) } })
+      : connectTls({ ...where, ...(isIP(host) > 0 ? {} : { servername: host }), rejectUnauthorized: true, ALPNProtocols: ['http/1.1'], ...tls })
+    const timer = setTimeout(() => this.#socket.destroy(new ConnectionError('ERR_CONNECT_TIMEOUT', `no connection within ${connectTimeoutMs} ms`)), connectTimeoutMs)
     this.#socket.once(plain ? 'connect' : 'secureConnect', () => {
       clearTimeout(timer)
-      failed = undefined
+      this.#address = this.#socket.remoteAddress
       if (!plain) this.#socket.setNoDelay(true).setKeepAlive(true).on('data', (bytes: Buffer) => this.#onRead(bytes))
-      onReady(this)
+      this.#opened()?.ready(this)
     })
     this.#socket.on('error', error => {
       clearTimeout(timer)
-      if (failed !== undefined) {
-        const tell = failed
-        failed = undefined
-        tell(error)
-      } else {
-        this.#fail(error)
-      }
+      const waiting = this.#opened()
+      if (waiting !== undefined) waiting.failed(error)
+      else this.#fail(error)
     })
     this.#socket.on('end', () => this.#onEndOfInput())
     this.#socket.on('close', () => {
       clearTimeout(timer)
-      failed?.(new ConnectionError('ERR_CONNECT', 'the connection closed before it was there'))
+      this.#opened()?.failed(new ConnectionError('ERR_CONNECT', 'the connection closed before it was there'))
       this.#fail(new ConnectionError('ECONNRESET', 'the backend closed the connection'))
-      owner.gone(this)
+      this.#owner.gone(this)
     })
+  }
+
+  /** Where it leads; undefined before it is there. */
+  get address(): string | undefined {
+    return this.#address
   }
 
   /** Was nothing of the answer seen yet, on a connection that had served before? Then the backend closed it under us. */
@@ -124,12 +147,19 @@ export class Connection implements ResponseSink {
   /** Nothing more is told to the handler. */
   destroy(): void {
     this.#handler = undefined
+    this.#opening = undefined
     this.#socket.destroy()
   }
 
   /** An idle connection does not keep the process alive. */
   rest(): void {
     this.#socket.unref()
+  }
+
+  #opened(): Opening | undefined {
+    const opening = this.#opening
+    this.#opening = undefined
+    return opening
   }
 
   // What the socket says.

@@ -19,7 +19,7 @@ export interface PoolRequest {
  * falsify it. The latest used idle one goes first, so that the others can age.
  */
 export class ConnectionPool implements ConnectionOwner {
-  readonly #endpoint: Endpoint
+  #endpoint: Endpoint
   readonly #authority: string
   readonly #clock: Clock
   readonly #idle: Connection[] = []
@@ -37,16 +37,35 @@ export class ConnectionPool implements ConnectionOwner {
     return this.#all.size
   }
 
+  /** For connections that are opened from now on. */
+  set connectTimeoutMs(connectTimeoutMs: Ms) {
+    this.#endpoint = { ...this.#endpoint, connectTimeoutMs }
+  }
+
   dispatch(request: PoolRequest, handler: ResponseHandler): void {
     const head = this.#headOf(request)
-    const connection = this.#idle.pop()
+    const connection = this.#idleOne()
     if (connection === undefined) this.#dispatchAnew(request, head, handler)
     else connection.send(head, request.body, request.method === 'HEAD', new Revival(handler, connection, () => this.#dispatchAnew(request, head, handler)))
   }
 
+  /** The latest used one that leads where the host's name leads now: one that does not would keep a moved backend's traffic at its old address. */
+  #idleOne(): Connection | undefined {
+    const { host, names } = this.#endpoint
+    for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
+      if (names === undefined || connection.address === undefined || names.holds(host, connection.address)) return connection
+      connection.destroy()
+    }
+    return undefined
+  }
+
   #dispatchAnew(request: PoolRequest, head: string, handler: ResponseHandler): void {
-    const connection = new Connection(this.#endpoint, this, ready => ready.send(head, request.body, request.method === 'HEAD', handler), error => handler.onError(error))
+    const connection = new Connection(this.#endpoint, this, {
+      ready: ready => ready.send(head, request.body, request.method === 'HEAD', handler),
+      failed: error => handler.onError(error),
+    })
     this.#all.add(connection)
+    handler.onOpening?.(() => connection.destroy())
   }
 
   #headOf({ method, path, headers, body }: PoolRequest): string {
@@ -99,7 +118,8 @@ export class ConnectionPool implements ConnectionOwner {
 class Revival implements ResponseHandler {
   readonly #handler: ResponseHandler
   readonly #connection: Connection
-  readonly #again: () => void
+  /** Undefined once an answer has begun: it holds the request's body, which is not needed any more. */
+  #again: (() => void) | undefined
 
   constructor(handler: ResponseHandler, connection: Connection, again: () => void) {
     this.#handler = handler
@@ -108,12 +128,17 @@ class Revival implements ResponseHandler {
   }
 
   onConnect(abort: () => void): void { this.#handler.onConnect(abort) }
-  onHeaders(status: number, raw: string[], resume: () => void): void { this.#handler.onHeaders(status, raw, resume) }
+  onHeaders(status: number, raw: string[], resume: () => void): void {
+    this.#again = undefined
+    this.#handler.onHeaders(status, raw, resume)
+  }
+
+
   onData(bytes: Buffer): boolean { return this.#handler.onData(bytes) }
   onComplete(): void { this.#handler.onComplete() }
 
   onError(error: Error & { code?: string }): void {
-    if (this.#connection.stale && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) this.#again()
+    if (this.#again !== undefined && this.#connection.stale && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) this.#again()
     else this.#handler.onError(error)
   }
 }
