@@ -1,6 +1,6 @@
 /**
  * A synthetic model server that costs next to nothing: canned bytes on bare sockets, one timer for all streams.
- * Run as its own process: `node upstream.js PORT`. Prints `ready`.
+ * Run as its own process: `node upstream.js PORT [HOSTS]`, on 127.0.0.1 and as many neighbours as HOSTS says. Prints `ready`.
  */
 import { createServer, type Socket } from 'node:net'
 import { eventTemplate, microseconds, writeStamp, type StreamOrder } from './wire.js'
@@ -61,7 +61,7 @@ function answer (socket: Socket, path: string, body: Buffer): void {
   }
 }
 
-createServer({ noDelay: true }, socket => {
+const serve = (socket: Socket) => {
   let pending: Buffer[] = []
   let pendingBytes = 0
   let needBytes = -1
@@ -85,5 +85,11 @@ createServer({ noDelay: true }, socket => {
     needBytes = -1
     answer(socket, head.split(' ', 2)[1] ?? '/', all.subarray(headEnd + 4))
   })
-}).listen(Number(process.argv[2]), '127.0.0.1', 4096, () => process.stdout.write('ready\n'))
+}
+
+for (let host = 1, hosts = Number(process.argv[3] ?? 1); host <= hosts; host++) {
+  createServer({ noDelay: true }, serve).listen(Number(process.argv[2]), `127.0.0.${host}`, 4096, () => {
+    if (host === hosts) process.stdout.write('ready\n')
+  })
+}
 tick()
