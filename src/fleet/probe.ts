@@ -62,7 +62,10 @@ export class ProbeClient {
 
   /** One GET within `timeoutMs`, connect and body included. Redirects are answers, not followed. */
   async get(path: string, timeoutMs: Ms, maxBytes: Bytes): Promise<ProbeAnswer> {
-    const signal = AbortSignal.timeout(timeoutMs)
+    const abort = new AbortController()
+    const { signal } = abort
+    // An answer that came while this process stood still is read first, and is in time.
+    const timer = setTimeout(() => { setImmediate(() => { abort.abort() }) }, timeoutMs)
     const { apiKey, basePath } = this.#target
     try {
       const answer = await this.#pool.request({
@@ -88,6 +91,8 @@ export class ProbeClient {
       if (error instanceof ProbeError) throw error
       if (signal.aborted) throw new ProbeError(`${path} gave no whole answer within ${timeoutMs} ms`, false)
       throw new ProbeError(...describe(error))
+    } finally {
+      clearTimeout(timer)
     }
   }
 

@@ -1,0 +1,34 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import t from 'tap'
+import { Sweep } from '../../src/relay/index.js'
+
+t.test('after a standstill, what has arrived is read before anybody is called late', async t => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const [peer] = await once(server, 'connection') as [Socket]
+  t.teardown(() => {
+    client.destroy()
+    peer.destroy()
+    server.close()
+  })
+  let arrived = false
+  client.on('data', () => { arrived = true })
+  const sweep = new Sweep({ now: () => performance.now() }, 20)
+  const seen = await new Promise<boolean>(resolve => {
+    const item = {
+      sweep() {
+        sweep.remove(item)
+        resolve(arrived)
+      },
+    }
+    sweep.add(item)
+    setImmediate(() => {
+      peer.write('x')
+      const until = performance.now() + 60
+      while (performance.now() < until);
+    })
+  })
+  t.ok(seen)
+})
