@@ -187,7 +187,7 @@ export class Attempt implements Swept, ResponseHandler {
     const meter = this.#meter!
     const out = meter.push(chunk)
     if (meter.tokenEvents !== this.#tokenEvents) this.#onTokens(meter.tokenEvents)
-    if (this.#committed) return this.#forward(out)
+    if (this.#committed) return this.#pass(out)
     if (meter.firstEventIsError === true) {
       // A refusal in the place of an answer: nothing has gone out, so it can still be retried, or be given its status.
       this.#fail(verdict.judgeEngineError(meter.error, true))
@@ -197,6 +197,13 @@ export class Attempt implements Swept, ResponseHandler {
     else for (const piece of out) this.#hold(piece)
     if (meter.firstEventIsError === false || this.#heldBytes > HOLD_STREAM_BYTES) return this.#commit()
     return true
+  }
+
+  /** Bytes of a stream whose head is out. What is no event ends the attempt, where another one can go on. */
+  #pass(out: Buffer | readonly Buffer[]): boolean {
+    const keepsUp = this.#forward(out)
+    if (this.#client.garbled) this.#fail(verdict.unreadable)
+    return keepsUp
   }
 
   #onTokens(tokenEvents: number): void {
@@ -307,7 +314,7 @@ export class Attempt implements Swept, ResponseHandler {
     }
     const held = this.#held
     this.#held = []
-    return this.#forward(held)
+    return this.#phase === 'stream' ? this.#pass(held) : this.#forward(held)
   }
 
   #resume(): void {

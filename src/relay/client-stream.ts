@@ -38,6 +38,8 @@ export class ClientStream {
   status = 0
   /** The client takes bytes again after `write` answered false. */
   onDrain: (() => void) | undefined
+  /** Bytes pass as they are, events or not; see `Continuation`. */
+  readonly garbled: boolean = false
   /** The connection closed before the answer was complete. Fires at most once. */
   onGone: (() => void) | undefined
 

@@ -66,6 +66,8 @@ export class Continuation implements ClientSide {
   #face: Pick<Chunk, 'id' | 'created' | 'model' | 'system_fingerprint'> | undefined
   #asksIds = false
   #continued = false
+  /** The backend's latest bytes were no event; the client has not seen them, and another backend can go on. */
+  garbled = false
   /** Output tokens of earlier attempts. */
   carriedTokens: Tokens = 0
 
@@ -101,6 +103,7 @@ export class Continuation implements ClientSide {
   /** Another attempt follows. */
   restart(): void {
     this.#continued = true
+    this.garbled = false
     this.#kept = []
     this.#dropPartial()
     this.#pendingIds = []
@@ -158,11 +161,14 @@ export class Continuation implements ClientSide {
 
   write(bytes: Buffer): boolean {
     if (!this.#streams) return this.#client.write(bytes)
+    // What came behind it, in the same read or the next.
+    if (this.garbled) return true
     let from = 0
     for (let end = this.#eventEnd(bytes, from); end > 0; end = this.#eventEnd(bytes, from)) {
       const event = this.#take(bytes.subarray(from, end))
       from = end
       const out = this.#rewrite(event)
+      if (this.garbled) return true
       if (out !== undefined) this.#client.write(out)
     }
     if (from < bytes.length) this.#keepPartial(bytes.subarray(from))
@@ -220,7 +226,8 @@ export class Continuation implements ClientSide {
     try {
       chunk = JSON.parse(text.slice(text.indexOf('data:') + 5)) as Chunk
     } catch {
-      this.#exact = false
+      this.garbled = text.startsWith('data:') && this.goesOn(verdict.unreadable)
+      this.#exact = this.garbled
       return event
     }
     if ((chunk.error !== undefined && chunk.error !== null) || chunk.object === 'error') {

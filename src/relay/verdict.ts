@@ -42,6 +42,7 @@ export function judgeTransport(code: string | undefined, phase: 'connecting' | '
 export const truncated: Failure = failure('fault', true, 502, 'backend_error', 'the stream of the backend ended before the answer was complete')
 export const empty: Failure = failure('fault', true, 502, 'backend_error', 'the backend ended its stream without an event')
 export const garbled: Failure = failure('fault', true, 502, 'backend_error', 'the backend answered with JSON that is not whole')
+export const unreadable: Failure = failure('fault', true, 502, 'backend_error', 'the backend sent an event that is not whole JSON')
 export const connectTimeout: Failure = failure('fault', true, 504, 'backend_error', 'no connection to the backend in time')
 export const firstTokenTimeout: Failure = failure('fault', true, 504, 'first_token_timeout', 'the backend did not begin its answer in time')
 export const idleTimeout: Failure = failure('fault', true, 504, 'stream_stalled', 'the backend fell silent in the middle of its answer')

@@ -43,8 +43,8 @@ const read = (text: string) => {
 }
 
 t.test('greedy decoding: whatever breaks, the answer is the undisturbed one', async t => {
-  const { gateway, faults } = await setUp(t)
-  const breaks = ['reset-stream', 'cut-mid-event', 'cut-mid-utf8', 'stall', 'error-event', 'end-early'] as const
+  const { gateway, faults } = await setUp(t, { retries: { min_per_second: 100 } })
+  const breaks = ['reset-stream', 'cut-mid-event', 'cut-mid-utf8', 'stall', 'error-event', 'end-early', 'garbage'] as const
   for (const [path, body] of PATHS) {
     await faults()
     const asked = JSON.stringify({ ...body, stream_options: { include_usage: true } })
