@@ -1,7 +1,7 @@
 // One emulated server in a process of its own, that can be told to break, killed, and started again on its port.
-import { spawn, type ChildProcess } from 'node:child_process'
 import { createServer, type AddressInfo } from 'node:net'
 import type { FaultPlan } from '../../src/emulator/index.js'
+import { Program, type Answered } from './program.js'
 
 export const MODEL = 'llama-3.1-8b-instruct'
 
@@ -13,49 +13,60 @@ const freePort = (): Promise<number> => new Promise(resolve => {
   })
 })
 
-/** Whatever becomes of this process, its servers end with it. */
-const running = new Set<ChildProcess>()
-process.once('exit', () => { for (const child of running) child.kill('SIGKILL') })
-
 export class Backend {
   readonly url: string
   readonly #port: number
   readonly #speed: number
-  #child: ChildProcess | undefined
-  /** Until when it is not whole. */
-  brokenUntilMs = -Infinity
+  readonly #model: string
+  #program: Program | undefined
+  /** Since when it has been whole, by the wall clock; Infinity = it is broken. */
+  wholeSinceMs = -Infinity
+  readonly #whole: { readonly fromMs: number, readonly toMs: number }[] = []
 
-  static async start(speed: number): Promise<Backend> {
-    const backend = new Backend(await freePort(), speed)
+  static async start(speed: number, model = MODEL): Promise<Backend> {
+    const backend = new Backend(await freePort(), speed, model)
     await backend.up()
     return backend
   }
 
-  private constructor(port: number, speed: number) {
+  private constructor(port: number, speed: number, model: string) {
     this.#port = port
     this.#speed = speed
+    this.#model = model
     this.url = `http://127.0.0.1:${port}`
   }
 
+  /** From now on it counts as broken. */
+  breaks(): void {
+    this.#whole.push({ fromMs: this.wholeSinceMs, toMs: Date.now() })
+    this.wholeSinceMs = Infinity
+  }
+
+  /** Was it whole at that time of the wall clock? */
+  wasWhole(atMs: number): boolean {
+    return this.wholeSinceMs <= atMs || this.#whole.some(({ fromMs, toMs }) => fromMs <= atMs && atMs < toMs)
+  }
+
   async up(): Promise<void> {
-    if (this.#child !== undefined) return
-    const child = spawn(process.execPath, ['dist/cli/main.js', 'emulate', '--model', MODEL, '--port', String(this.#port), '--speed', String(this.#speed), '--json'], { stdio: ['ignore', 'pipe', 'inherit'] })
-    this.#child = child
-    running.add(child)
-    child.once('exit', () => { running.delete(child) })
-    await new Promise<void>(resolve => {
-      child.stdout!.once('data', () => { resolve() })
-      child.once('exit', () => { resolve() })
-    })
+    if (this.#program !== undefined) return
+    const program = new Program(['emulate', '--model', this.#model, '--port', String(this.#port), '--speed', String(this.#speed), '--json'])
+    this.#program = program
+    // It may be killed before it is up.
+    await program.says(/servers/).catch(() => {})
   }
 
   kill(): void {
-    this.#child?.kill('SIGKILL')
-    this.#child = undefined
+    this.#program?.kill('SIGKILL')
+    this.#program = undefined
+  }
+
+  /** How the answers since it was last asked ended. */
+  async answers(): Promise<readonly Answered[]> {
+    return this.#program === undefined ? [] : await this.#program.answers()
   }
 
   async faults(plan: FaultPlan): Promise<void> {
-    if (this.#child === undefined) return
+    if (this.#program === undefined) return
     await fetch(`${this.url}/emulator/faults`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(plan) }).catch(() => {})
   }
 }

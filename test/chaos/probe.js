@@ -1,0 +1,26 @@
+// Loaded into a program under test (`node --expose-gc --import`), as no part of it: tells its memory, and how a server's answers ended.
+import { subscribe } from 'node:diagnostics_channel'
+
+/** Of each answer: its request's id, when it closed (microseconds of the machine's clock), and whether all of it had gone out. */
+let answers = []
+subscribe('http.server.request.start', ({ request, response }) => {
+  const id = request.headers['x-request-id']
+  if (id === undefined) return
+  response.once('close', () => { answers.push([id, Number(process.hrtime.bigint() / 1000n), response.writableFinished]) })
+})
+
+const memory = () => {
+  globalThis.gc()
+  const { rss, heapUsed, external } = process.memoryUsage()
+  return { rss, heapUsed, external, sockets: process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap').length }
+}
+
+process.on('message', wanted => {
+  if (wanted === 'memory') process.send(memory())
+  if (wanted === 'answers') {
+    process.send(answers)
+    answers = []
+  }
+})
+// Being able to ask must not keep it alive.
+process.channel?.unref()
