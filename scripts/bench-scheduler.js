@@ -17,7 +17,7 @@ const LONGEST_ANSWER = 400
 const classes = [
   ['chat', { ttftMs: 5000, tpotMs: 80 }], ['code', { ttftMs: 2000, tpotMs: 60 }], ['summarise', { ttftMs: 30_000, tpotMs: 100 }], ['batch', { deadlineMs: 600_000 }],
 ].map(([name, targets]) => ({
-  name, targets, objective: 0.9, weight: 1, sheddable: false, pools: [], onInfeasible: 'reject', queueLimit: 100_000, maxQueueMs: 600_000, batchMode: 'guarded',
+  name, targets, objective: 0.9, weight: 1, minShare: 0.95, sheddable: false, pools: [], onInfeasible: 'reject', queueLimit: 100_000, maxQueueMs: 600_000, batchMode: 'guarded',
 }))
 const backends = Array.from({ length: BACKENDS }, (_, i) => ({ id: `b${i}`, pool: 'main', models: undefined, maxInflight: undefined, costPerHour: undefined }))
 const random = createRandom(1)

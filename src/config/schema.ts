@@ -69,6 +69,7 @@ const ServiceClassSchema = Type.Object({
   deadline: Type.Optional(Duration({ description: 'Target end to end. Absent: no constraint.' })),
   objective: Share('Share of requests that must meet the targets.', 0.95),
   weight: Type.Number({ exclusiveMinimum: 0, default: 1, description: 'Share of capacity under contention, relative to the other classes.' }),
+  min_share: Share('Least share of requests served in time, relative to all classes; below it the class may cost the others more. 0: none.', 0.95),
   sheddable: Type.Boolean({ default: false, description: 'May be refused first, in favour of classes that are not sheddable.' }),
   pools: Type.Array(Type.String(), { default: [], description: 'Pools in order of preference. Empty: every pool.' }),
   on_infeasible: choice(['reject', 'best_effort'], { default: 'reject', description: 'What `enforce` does with a request that cannot meet its targets.' }),

@@ -2,11 +2,12 @@ import type { FleetSpec } from './events.js'
 import { Backend } from './ledger/backend.js'
 import { FairShare } from './ordering/fair-share.js'
 import { Lane, type Prospect } from './ordering/lane.js'
+import { MinShare } from './ordering/min-share.js'
 import type { BackendId, ClassName, PoolMode, PoolName, PoolRole, PoolSpec, ServiceClass } from './types.js'
 
 /** A class that is not configured (any more): no targets, every pool. */
 const unknownClass = (name: ClassName): ServiceClass => ({
-  name, targets: {}, objective: 0.95, weight: 1, sheddable: false, pools: [], onInfeasible: 'reject',
+  name, targets: {}, objective: 0.95, weight: 1, minShare: 0.95, sheddable: false, pools: [], onInfeasible: 'reject',
   queueLimit: 1000, maxQueueMs: 60_000, batchMode: 'guarded',
 })
 
@@ -19,6 +20,7 @@ export class Fleet {
   /** One per class and set of models; as many as the configuration makes, whatever clients ask for. */
   readonly lanes: Lane[] = []
   readonly shares = new FairShare()
+  readonly minShares = new MinShare()
   readonly classes = new Map<ClassName, ServiceClass>()
   /** Does any class promise something per token? */
   targeted = false

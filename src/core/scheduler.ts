@@ -138,14 +138,15 @@ class SloScheduler implements Scheduler {
     this.#queuedByClass.set(request.class.name, this.#queued(request.class.name) + 1)
   }
 
-  /** Out of the queue, for whatever reason. */
-  #dequeue(request: TrackedRequest): void {
+  /** Out of the queue, for whatever reason; `inTime` = sent, with its targets in reach. */
+  #dequeue(request: TrackedRequest, inTime = false): void {
     request.lane?.remove(request)
     this.#waiting--
     if (request.interactive) this.#fleet.interactiveQueued--
     const name = request.class.name
     this.#queuedByClass.set(name, this.#queued(name) - 1)
     this.#drainRate(name).departed(this.#nowMs)
+    if (request.interactive && request.attempts === 0) this.#fleet.minShares.left(request.class, inTime, this.#nowMs)
   }
 
   #queued(name: ClassName): number {
@@ -233,7 +234,9 @@ class SloScheduler implements Scheduler {
   #configure(spec: FleetSpec): void {
     const waiting = this.#fleet.lanes.flatMap((lane) => [...lane.drain()])
     this.#fleet.configure(spec)
-    this.#knowledge.keepOnly(new Set(this.#fleet.classes.keys()))
+    const names = new Set(this.#fleet.classes.keys())
+    this.#knowledge.keepOnly(names)
+    this.#fleet.minShares.keepOnly(names)
     for (const request of waiting) this.#fleet.lane(request.class, request.spec.model, request.prospect).push(request)
     this.#expireUnservable()
   }
@@ -290,7 +293,7 @@ class SloScheduler implements Scheduler {
       this.#lookAgainAtMs = Math.min(this.#lookAgainAtMs, request.askAllAtMs)
       return false
     }
-    this.#dequeue(request)
+    this.#dequeue(request, request.prospect === 'good' && this.#nowMs < request.dueAtMs)
     request.attempts++
     request.lease = new Lease(request, backend, this.#nowMs)
     this.#fleet.shares.charge(request.spec.tenant, request.promptTokens, 0)

@@ -45,6 +45,8 @@ export interface ServiceClass {
   readonly objective: number
   /** Share under contention, relative to the other classes. */
   readonly weight: number
+  /** Least part of its requests that is served in time, relative to that of all classes, 0–1; below it, the class may cost others more. */
+  readonly minShare: number
   readonly sheddable: boolean
   /** Pools in order of preference; empty = every pool. */
   readonly pools: readonly PoolName[]

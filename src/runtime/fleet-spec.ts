@@ -20,6 +20,7 @@ function serviceClass(name: string, config: ServiceClassConfig): ServiceClass {
     targets: targetsOf(config),
     objective: config.objective,
     weight: config.weight,
+    minShare: config.min_share,
     sheddable: config.sheddable,
     pools: config.pools,
     onInfeasible: config.on_infeasible,

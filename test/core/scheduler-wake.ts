@@ -2,7 +2,7 @@ import t from 'tap'
 import { createRandom, createScheduler, POLICIES, type Decision, type RequestSpec, type ServiceClass } from '../../src/core/index.js'
 
 const CHAT: ServiceClass = {
-  name: 'chat', targets: {}, objective: 0.95, weight: 1, sheddable: false, pools: [], onInfeasible: 'reject', queueLimit: 10, maxQueueMs: 60_000, batchMode: 'guarded',
+  name: 'chat', targets: {}, objective: 0.95, weight: 1, minShare: 0.95, sheddable: false, pools: [], onInfeasible: 'reject', queueLimit: 10, maxQueueMs: 60_000, batchMode: 'guarded',
 }
 const request = (id: string): RequestSpec => ({
   id, kind: 'generation', class: 'chat', tenant: '', model: undefined, receivedAtMs: 0, targets: {}, promptBytes: 40, promptTokens: undefined,

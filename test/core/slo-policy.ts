@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { AdmissionMode, SchedulerOptions, ServiceClass } from '../../src/core/index.js'
 import { FalseRejections } from '../../src/core/admission/false-rejections.js'
+import { MinShare } from '../../src/core/ordering/min-share.js'
 import { Drive } from './support/drive.js'
 import { backend, options, serviceClass } from './support/fleet.js'
 
@@ -196,3 +197,22 @@ for (const slowTimes of [1, 3]) {
     t.ok(used.get('a')! > 2 * slowTimes, `of 60 it got ${used.get('a')}`)
   })
 }
+
+t.test('a class that falls behind the others is owed something, in proportion; none is while all fare alike', async (t) => {
+  const shares = new MinShare()
+  const [even, behind, free] = [serviceClass('even', { minShare: 0.9 }), serviceClass('behind', { minShare: 0.9 }), serviceClass('free', { minShare: 0 })]
+  t.equal(shares.owed(behind, 0), 0, 'nothing is known')
+  for (let i = 0; i < 300; i++) {
+    shares.left(even, true, i)
+    shares.left(behind, i % 3 === 0, i)
+    shares.left(free, false, i)
+  }
+  const least = 0.9 * (1 + 1 / 3) / 3
+  t.equal(shares.owed(even, 300), 0)
+  t.ok(Math.abs(shares.owed(behind, 300) - (1 - 1 / 3 / least)) < 0.02, `owed ${shares.owed(behind, 300)}`)
+  t.equal(shares.owed(free, 300), 0, 'it was configured to have no share')
+  t.equal(shares.owed(behind, 100_000), 0, 'what was long ago is forgotten')
+  const overload = new MinShare()
+  for (let i = 0; i < 300; i++) for (const each of [even, behind]) overload.left(each, i % 4 === 0, i)
+  t.same([overload.owed(even, 300), overload.owed(behind, 300)], [0, 0], 'where all lose alike nobody is owed anything')
+})

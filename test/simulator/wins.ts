@@ -26,6 +26,13 @@ t.test('goodput does not fall as load rises', async t => {
   t.ok(at('slo', 1.5).interactive_attainment > 0.65)
 })
 
+t.test('in overload no class pays for all others, unless it is configured to', async t => {
+  const over = (minShare: number) => at('slo', 1.5, { workload: { ...workload, classes: workload.classes.map(each => ({ ...each, service: { ...each.service, minShare } })) } })
+  const [fair, free] = [over(0.95), over(0)]
+  t.ok(fair.attainment['summarise']! > free.attainment['summarise']! + 0.05, `long prompts ${fair.attainment['summarise']} against ${free.attainment['summarise']}`)
+  t.ok(fair.interactive_attainment > free.interactive_attainment - 0.05, `all ${fair.interactive_attainment} against ${free.interactive_attainment}`)
+})
+
 t.test('conversations stay with their cache, and wait no longer for it than it is worth', async t => {
   const conversations = WORKLOADS['multi-turn']!
   const rate = 1.4 * saturatedRate(conversations, backends)

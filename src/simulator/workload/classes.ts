@@ -26,7 +26,7 @@ export const LENGTH_TABLES: Readonly<Record<string, LengthTable>> = {
 
 export function serviceClass(name: string, targets: SloTargets, changes: Partial<ServiceClass> = {}): ServiceClass {
   return {
-    name, targets, objective: 0.9, weight: 1, sheddable: false, pools: [], onInfeasible: 'reject',
+    name, targets, objective: 0.9, weight: 1, minShare: 0.95, sheddable: false, pools: [], onInfeasible: 'reject',
     queueLimit: 100_000, maxQueueMs: 600_000, batchMode: 'guarded', ...changes,
   }
 }

@@ -39,7 +39,7 @@ export function parseScenario(data: unknown): Scenario {
 
 function parseClass(name: string, data: unknown): WorkloadClass {
   const at = `classes.${name}`
-  const fields = record(data, at, ['share', 'ttft', 'tpot', 'deadline', 'lengths', 'weight', 'objective', 'sheddable', 'batch_mode'])
+  const fields = record(data, at, ['share', 'ttft', 'tpot', 'deadline', 'lengths', 'weight', 'min_share', 'objective', 'sheddable', 'batch_mode'])
   const targets: { -readonly [K in keyof SloTargets]: SloTargets[K] } = {}
   const ttftMs = optional(fields['ttft'], `${at}.ttft`, duration)
   const tpotMs = optional(fields['tpot'], `${at}.tpot`, duration)
@@ -48,12 +48,13 @@ function parseClass(name: string, data: unknown): WorkloadClass {
   if (tpotMs !== undefined) targets.tpotMs = tpotMs
   if (deadlineMs !== undefined) targets.deadlineMs = deadlineMs
   const weight = optional(fields['weight'], `${at}.weight`, number)
+  const minShare = optional(fields['min_share'], `${at}.min_share`, number)
   const objective = optional(fields['objective'], `${at}.objective`, number)
   const batchMode = optional(fields['batch_mode'], `${at}.batch_mode`, text)
   if (batchMode !== undefined && !['hold', 'guarded', 'shared'].includes(batchMode)) throw new Error(`${at}.batch_mode: expected hold, guarded or shared, got "${batchMode}"`)
   return {
     service: serviceClass(name, targets, {
-      ...weight !== undefined && { weight }, ...objective !== undefined && { objective },
+      ...weight !== undefined && { weight }, ...minShare !== undefined && { minShare }, ...objective !== undefined && { objective },
       ...fields['sheddable'] === true && { sheddable: true }, ...batchMode !== undefined && { batchMode: batchMode as BatchMode },
     }),
     share: optional(fields['share'], `${at}.share`, number) ?? 1,

@@ -15,7 +15,7 @@ export function seeded(seed: number): Random {
 
 export function serviceClass(name: string, over: Partial<ServiceClass> = {}): ServiceClass {
   return {
-    name, targets: {}, objective: 0.95, weight: 1, sheddable: false, pools: [], onInfeasible: 'reject',
+    name, targets: {}, objective: 0.95, weight: 1, minShare: 0.95, sheddable: false, pools: [], onInfeasible: 'reject',
     queueLimit: 1000, maxQueueMs: 60_000, batchMode: 'guarded', ...over,
   }
 }

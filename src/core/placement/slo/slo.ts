@@ -20,6 +20,8 @@ const FOREIGN_ROLE_COST = 0.1
 /** Work that has time leaves this share of the tolerated loss, and of the pace, to work that has not; all of it while more than half of its time is left. */
 const PATIENT_LOSS = 0.9
 const PATIENT_PACE = 0.4
+/** A class that gets nothing of its least share may cost others so many expected misses: a little less than the one that it gains. */
+const EVEN_LOSS = 0.9
 /** KV cache in use from which an engine is about to preempt. */
 const KV_FULL = 0.97
 
@@ -79,6 +81,7 @@ class SloPlacement implements Placement {
     let heldBy: HeldBy = 'prefill_in_flight'
     const leftMs = Math.max(1, request.dueAtMs - nowMs)
     const patience = request.interactive ? 0 : Math.max(0, 2 * leftMs / (request.dueAtMs - request.spec.receivedAtMs) - 1)
+    const owed = request.interactive ? this.#fleet.minShares.owed(request.class, nowMs) : 0
     const cacheable = request.spec.prefixHashes.length > 0
     for (const backend of open) {
       const uncached = cacheable ? backend.uncachedTokens(request) : request.promptTokens
@@ -105,7 +108,7 @@ class SloPlacement implements Placement {
           continue
         }
         loss = this.#loss(backend, workMs, backlogMs, nowMs)
-        if (loss > tuning.maxLoss * (1 - PATIENT_LOSS * patience)) {
+        if (loss > (tuning.maxLoss + owed * Math.max(0, EVEN_LOSS - tuning.maxLoss)) * (1 - PATIENT_LOSS * patience)) {
           heldBy = 'slack_guard'
           continue
         }
