@@ -21,7 +21,7 @@ export interface SimulationHooks {
 }
 
 /** Requests go on arriving for so long after the measured ones, which must not find the fleet emptying. */
-const COOLDOWN_MS = 15_000
+export const COOLDOWN_MS = 15_000
 /** By then a measured request is judged by what it has; no deadline of the standard classes is longer. */
 const LAST_CALL_MS = 150_000
 const SCAN_MS = 500

@@ -1,17 +1,18 @@
 /**
  * `npm run proof [-- --quick] [--workloads mix,chat] [--arms slo,nginx] [--loads 0.5,1.5] [--seeds 2] [--json] [--docs docs/results/proof] [--note TEXT]`:
  * the scheduler over real sockets, beside other proxies and the simulator's prediction for the same requests.
+ * What was measured so far is written after every run.
  */
 import { writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
-import { parseTarget, runLoad, summarise, type LoadRunResult } from '../../src/bench/index.js'
-import { POLICIES, type Ms, type PolicyName, type SloTargets } from '../../src/core/index.js'
+import { summarise } from '../../src/bench/index.js'
+import { POLICIES, type PolicyName } from '../../src/core/index.js'
 import { RUN_DEFAULTS, saturatedRate, simulate, uniformFleet, WORKLOADS, type EnginePreset, type RunResult, type Workload } from '../../src/simulator/index.js'
 import { ensureInstalled } from '../bench/relay/proxies.js'
 import { ARMS, startArm, type ArmName } from './arms.js'
-import { startFleet, type EmulatedFleet } from './fleet.js'
-import { page, tables, transparencyTable, type Cell, type Setup, type Transparency } from './report.js'
+import { moveToLoadCore, startFleet } from './fleet.js'
+import { page, tables, type Cell, type Setup } from './report.js'
+import { askedFor, runLive, stretched, thisMachine, type CpuShares, type LiveRun } from './setting.js'
 
 const { values: flags } = parseArgs({
   options: {
@@ -22,7 +23,7 @@ const { values: flags } = parseArgs({
     seeds: { type: 'string' },
     backends: { type: 'string', default: '4' },
     preset: { type: 'string', default: 'a100-8b' },
-    'time-scale': { type: 'string', default: '2' },
+    'time-scale': { type: 'string', default: '1' },
     warmup: { type: 'string' },
     duration: { type: 'string' },
     maxconn: { type: 'string', default: '24' },
@@ -37,42 +38,33 @@ const number = (given: string | undefined, quick: number, full: number) => given
 
 const timeScale = Number(flags['time-scale'])
 const workloads = list(flags.workloads, 'mix', 'mix,chat,chat+code')
-const loads = list(flags.loads, '0.8,1.5', '0.5,0.8,1,1.2,1.5').map(Number)
+const loads = list(flags.loads, '0.8,1.5', '0.3,0.5,0.8,1,1.2,1.5').map(Number)
 const arms = list(flags.arms, 'slo,nginx', ARMS.join(',')) as ArmName[]
 const seeds = Array.from({ length: number(flags.seeds, 1, 2) }, (_, i) => i + 1)
 const warmupMs = 1000 * number(flags.warmup, 10, 20)
 const measureMs = 1000 * number(flags.duration, 20, 60)
 const backends = uniformFleet(Number(flags.backends), flags.preset as EnginePreset).map(backend => ({ ...backend, speed: 1 / timeScale }))
 const admission = { mode: 'enforce', probeShare: 0.05, maxFalseRejectionRatio: 0.2 } as const
-const clock = { now: () => performance.now() }
 
 for (const [what, names, known] of [['arm', arms, ARMS], ['workload', workloads, Object.keys(WORKLOADS)]] as const) {
   const wrong = names.find(name => !(known as readonly string[]).includes(name))
   if (wrong !== undefined) throw new Error(`unknown ${what} '${wrong}'; known: ${known.join(', ')}`)
 }
 
-/** The same workload with every target so many times as long. */
-function stretched (workload: Workload): Workload {
-  const stretch = ({ ttftMs, tpotMs, deadlineMs }: SloTargets): SloTargets => {
-    const longer = (name: keyof SloTargets, value: Ms | undefined) => value === undefined ? {} : { [name]: value * timeScale }
-    return { ...longer('ttftMs', ttftMs), ...longer('tpotMs', tpotMs), ...longer('deadlineMs', deadlineMs) }
-  }
-  return { ...workload, classes: workload.classes.map(entry => ({ ...entry, service: { ...entry.service, targets: stretch(entry.service.targets) } })) } as Workload
-}
-
 /** The policy of the simulator that is like the arm. */
 const likeness = (arm: ArmName): PolicyName | undefined =>
   arm === 'nginx' || arm === 'haproxy' ? 'least-requests' : (POLICIES as readonly string[]).includes(arm) ? arm as PolicyName : undefined
 
-function predicted (workload: Workload, arm: ArmName, ratePerSecond: number): Cell['simulated'] {
+/** The simulator's run of the same requests; undefined where no policy of it is like the arm. */
+function predicted (workload: Workload, arm: ArmName, ratePerSecond: number, seed: number): RunResult | undefined {
   const policy = likeness(arm)
-  if (policy === undefined) return undefined
-  const runs: RunResult[] = seeds.map(seed => simulate({
-    ...RUN_DEFAULTS, workload, backends, policy, seed, ratePerSecond, warmupMs, measureMs, admission: { ...admission, mode: policy === 'slo' ? 'enforce' : 'off' },
-  }))
-  const names = workload.classes.map(({ service }) => service.name)
+  return policy === undefined ? undefined : simulate({ ...RUN_DEFAULTS, workload, backends, policy, seed, ratePerSecond, warmupMs, measureMs, admission: { ...admission, mode: policy === 'slo' ? 'enforce' : 'off' } })
+}
+
+function pooled (workload: Workload, runs: readonly RunResult[]): Cell['simulated'] {
+  if (runs.length === 0) return undefined
   const share = (entries: readonly { met: number, counted: number }[]) => entries.reduce((sum, entry) => sum + entry.met, 0) / entries.reduce((sum, entry) => sum + entry.counted, 0)
-  const byName = names.map(name => [name, share(runs.map(run => run.classes.find(entry => entry.name === name)!))] as const)
+  const byName = workload.classes.map(({ service: { name } }) => [name, share(runs.map(run => run.classes.find(entry => entry.name === name)!))] as const)
   const total = (of: (run: RunResult) => number) => runs.reduce((sum, run) => sum + of(run), 0)
   return {
     attainment: Object.fromEntries(byName),
@@ -82,76 +74,50 @@ function predicted (workload: Workload, arm: ArmName, ratePerSecond: number): Ce
   }
 }
 
-let runs = 0
-async function live (fleet: EmulatedFleet, workload: Workload, arm: ArmName, ratePerSecond: number, seed: number): Promise<LoadRunResult> {
-  await fleet.idle()
-  const proxy = await startArm(arm, { backendPorts: fleet.ports, classes: workload.classes.map(({ service }) => service), maxconn: Number(flags.maxconn), admission })
-  try {
-    return await runLoad({
-      target: parseTarget(`http://127.0.0.1:${proxy.port}`),
-      style: { api: 'chat', model: undefined, trueLengths: 'emulate', headers: {}, classHeader: 'x-slo-class' },
-      workload, load: { kind: 'open', ratePerSecond }, seed, warmupMs, measureMs, cooldownMs: 10_000, timeoutMs: 600_000, cutLost: true, targets: new Map(), clock, runId: `proof-${++runs}`,
-    })
-  } finally {
-    await proxy.stop()
-  }
-}
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
+const meanShares = (runs: readonly LiveRun[]): CpuShares => ({ gateway: mean(runs.map(run => run.cpu.gateway)), fleet: mean(runs.map(run => run.cpu.fleet)), loadTool: mean(runs.map(run => run.cpu.loadTool)) })
 
-/** At the lowest load measured, each request against the very same request through nginx. */
-function added (results: ReadonlyMap<ArmName, readonly LoadRunResult[]>, load: number): Transparency[] {
-  const reference = results.get('nginx')
-  if (reference === undefined || load > 0.5) return []
-  return [...results].flatMap(([arm, own]) => {
-    if (arm === 'nginx') return []
-    const differences = own.flatMap((run, seed) => run.rows.flatMap((row, i) => {
-      const same = reference[seed]!.rows[i]
-      return row.ttft_ms === null || same === undefined || same.ttft_ms === null ? [] : [row.ttft_ms - same.ttft_ms]
-    })).sort((a, b) => a - b)
-    const at = (q: number) => differences[Math.min(differences.length - 1, Math.floor(q * differences.length))] ?? NaN
-    return [{ arm, load, requests: differences.length, addedTtftMs: { p50: at(0.5), p90: at(0.9), p99: at(0.99) } }]
-  })
-}
+/** One arm at one load of one workload, with what there is of it so far. */
+interface Measured { readonly workload: Workload, readonly arm: ArmName, readonly load: number, readonly live: LiveRun[], readonly simulated: RunResult[] }
+
+const cellOf = ({ workload, arm, load, live, simulated }: Measured): Cell => ({ workload: workload.name, arm, load, live: summarise(live.map(run => run.load)), simulated: pooled(workload, simulated), cpu: meanShares(live) })
 
 ensureInstalled()
+moveToLoadCore(process.pid)
 const fleet = await startFleet(backends.length, flags.preset, 1 / timeScale)
-const cells: Cell[] = []
-const transparency: Transparency[] = []
-const rawRates: Record<string, number> = {}
 const setup: Setup = {
-  backends: backends.length, preset: flags.preset, timeScale, warmupS: warmupMs / 1000, durationS: measureMs / 1000, seeds, maxconn: Number(flags.maxconn), rawRates,
-  machine: `All on one machine with ${cpus().length} cores, Node ${process.versions.node}${flags.note === '' ? '' : `. ${flags.note}`}`,
+  backends: backends.length, preset: flags.preset, timeScale, warmupS: warmupMs / 1000, durationS: measureMs / 1000, seeds, maxconn: Number(flags.maxconn),
+  machine: thisMachine(flags.note), rawRates: Object.fromEntries(workloads.map(name => [name, saturatedRate(stretched(WORKLOADS[name]!, timeScale), backends)])),
 }
-/** What was asked for, without where the page goes and what is said on it. */
-const asked = process.argv.slice(2).filter((arg, i, all) => ![arg, all[i - 1] ?? ''].some(flag => flag === '--docs' || flag === '--note'))
+const measured: Measured[] = workloads.flatMap(name => [...loads].sort((a, b) => a - b).flatMap(load => arms.map(arm => ({ workload: stretched(WORKLOADS[name]!, timeScale), arm, load, live: [], simulated: [] }))))
+const cells = () => measured.filter(({ live }) => live.length > 0).map(cellOf)
 const write = () => {
   if (flags.docs === undefined) return
-  writeFileSync(`${flags.docs}.md`, page(cells, transparency, setup, ['npm run proof --', ...asked].join(' ')))
-  writeFileSync(`${flags.docs}.json`, `${JSON.stringify({ setup, transparency, cells }, null, 1)}\n`)
+  writeFileSync(`${flags.docs}.md`, page(cells(), setup, `npm run proof -- ${askedFor()}`))
+  writeFileSync(`${flags.docs}.json`, `${JSON.stringify({ setup, cells: cells() }, null, 1)}\n`)
 }
 try {
-  const total = workloads.length * loads.length * arms.length * seeds.length
-  process.stderr.write(`${total} runs, about ${Math.round(total * (warmupMs + 1.8 * measureMs) / 60_000)} minutes\n`)
-  for (const name of workloads) {
-    const workload = stretched(WORKLOADS[name]!)
-    rawRates[name] = saturatedRate(workload, backends)
-    for (const load of [...loads].sort((a, b) => a - b)) {
-      const ratePerSecond = load * rawRates[name]!
-      const results = new Map<ArmName, LoadRunResult[]>(arms.map(arm => [arm, []]))
-      // Arms in turn within each seed, in an order that changes: drift of the machine hits all alike.
-      for (const [turn, seed] of seeds.entries()) {
-        for (let i = 0; i < arms.length; i++) {
-          const arm = arms[(i + turn) % arms.length]!
-          process.stderr.write(`\r\u001b[K${runs + 1}/${total} ${name} ${load}x ${arm} seed ${seed}`)
-          results.get(arm)!.push(await live(fleet, workload, arm, ratePerSecond, seed))
-        }
-      }
-      for (const arm of arms) cells.push({ workload: name, arm, load, live: summarise(results.get(arm)!), simulated: predicted(workload, arm, ratePerSecond) })
-      if (name === workloads[0] && load === Math.min(...loads)) transparency.push(...added(results, load))
+  const total = measured.length * seeds.length
+  process.stderr.write(`${total} runs, about ${Math.round(total * (warmupMs + measureMs + 12_000) / 60_000)} minutes\n`)
+  let begun = 0
+  // Seed by seed, so that what is there when the time is up covers everything; arms in turn, in an order that changes, so that drift hits all alike.
+  for (const [turn, seed] of seeds.entries()) {
+    for (const [i, entry] of measured.entries()) {
+      const { workload, load } = entry
+      const first = i - i % arms.length
+      const { arm, live, simulated } = measured[first + (i + turn) % arms.length]!
+      const ratePerSecond = load * setup.rawRates[workload.name]!
+      process.stderr.write(`\r\u001b[K${++begun}/${total} ${workload.name} ${load}x ${arm} seed ${seed}`)
+      await fleet.idle()
+      const proxy = await startArm(arm, { backendPorts: fleet.ports, classes: workload.classes.map(({ service }) => service), maxconn: Number(flags.maxconn), admission })
+      live.push(await runLive(fleet, proxy, { workload, ratePerSecond, seed, warmupMs, measureMs }))
+      const prediction = predicted(workload, arm, ratePerSecond, seed)
+      if (prediction !== undefined) simulated.push(prediction)
       write()
     }
   }
   process.stderr.write('\r\u001b[K')
-  process.stdout.write(flags.json ? `${JSON.stringify({ setup, transparency, cells })}\n` : `${tables(cells)}\n${transparency.length === 0 ? '' : `${transparencyTable(transparency)}\n`}`)
+  process.stdout.write(flags.json ? `${JSON.stringify({ setup, cells: cells() })}\n` : `${tables(cells())}\n`)
 } finally {
   await fleet.stop()
 }

@@ -1,7 +1,8 @@
 /** The programs under comparison: how each is started in front of the upstream, pinned to the proxy's core. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -18,20 +19,29 @@ export interface Proxy {
 export const PROXY_CORE = 0
 export const LOAD_CORE = 1
 
-const nginxConf = (port: number, upstreamPort: number, dir: string) => `
+/** What a proxy stands in front of. */
+export interface Upstreams {
+  readonly ports: readonly number[]
+  /** The server with the fewest requests gets the next; otherwise they take turns. */
+  readonly leastConnections?: boolean
+  /** HAProxy's bound of requests per server. */
+  readonly maxconn?: number
+}
+
+const nginxConf = (port: number, { ports, leastConnections = false }: Upstreams, dir: string) => `
 daemon off; worker_processes 1; pid ${dir}/nginx.pid; error_log ${dir}/error.log crit; worker_rlimit_nofile 65536;
 events { worker_connections 30000; }
 http {
   access_log off; client_max_body_size 64m; client_body_buffer_size 2m; keepalive_requests 1000000000; tcp_nodelay on;
   client_body_temp_path ${dir}/b; proxy_temp_path ${dir}/p; fastcgi_temp_path ${dir}/f; uwsgi_temp_path ${dir}/u; scgi_temp_path ${dir}/s;
-  upstream model { server 127.0.0.1:${upstreamPort}; keepalive 2048; keepalive_requests 1000000000; }
+  upstream model { ${leastConnections ? 'least_conn; ' : ''}${ports.map(upstream => `server 127.0.0.1:${upstream} max_fails=0;`).join(' ')} keepalive 2048; keepalive_requests 1000000000; }
   server {
     listen 127.0.0.1:${port} backlog=4096;
     location / { proxy_pass http://model; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; proxy_request_buffering off; proxy_read_timeout 600s; }
   }
 }`
 
-const haproxyConf = (port: number, upstreamPort: number) => `
+const haproxyConf = (port: number, { ports, leastConnections = false, maxconn }: Upstreams) => `
 global
   nbthread 1
   maxconn 6000
@@ -40,13 +50,16 @@ defaults
   timeout connect 5s
   timeout client 600s
   timeout server 600s
+  timeout queue 600s
   http-reuse always
   option http-no-delay
+  option abortonclose
 frontend in
   bind 127.0.0.1:${port}
   default_backend model
 backend model
-  server one 127.0.0.1:${upstreamPort}
+  balance ${leastConnections ? 'leastconn' : 'roundrobin'}
+${ports.map((upstream, i) => `  server b${i} 127.0.0.1:${upstream}${maxconn === undefined ? '' : ` maxconn ${maxconn}`}`).join('\n')}
 `
 
 /** Everything on: metering, SLO accounting, scheduling, timeouts, one log line per request. */
@@ -62,7 +75,7 @@ log: { level: info, requests: true }
 `
 
 async function listening (port: number, child: ChildProcess, name: string): Promise<void> {
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 600; i++) {
     if (child.exitCode !== null) throw new Error(`${name} ended at once with exit code ${child.exitCode}`)
     const open = await new Promise<boolean>(resolve => {
       const socket = connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true) })
@@ -90,8 +103,10 @@ export function cpuNsOf (pid: number): number {
 }
 
 /** Starts a program on the proxy's core, and waits until it listens. */
-export async function start (name: string, port: number, command: string, args: string[]): Promise<Proxy> {
+async function start (name: string, port: number, command: string, args: string[]): Promise<Proxy> {
   const child = spawn('taskset', ['-c', String(PROXY_CORE), command, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })
+  running.add(child)
+  child.once('exit', () => { running.delete(child) })
   await listening(port, child, name)
   const pids = () => family(child.pid!)
   return {
@@ -126,17 +141,56 @@ export function ensureInstalled (): void {
 
 /** `root`: the checkout whose built gateway is started. */
 export async function startProxy (name: ProxyName, port: number, upstreamPort: number, node: string, { root = ROOT, nodeFlags = [] }: { root?: string, nodeFlags?: readonly string[] } = {}): Promise<Proxy> {
-  const dir = mkdtempSync(join(tmpdir(), 'relay-bench-'))
+  switch (name) {
+    case 'nginx': return await startNginx(name, port, { ports: [upstreamPort] })
+    case 'haproxy': return await startHaproxy(name, port, { ports: [upstreamPort] })
+    default: {
+      const all = name === 'sluice'
+      return await startSluice(name, port, sluiceConf(port, upstreamPort, all ? 'slo' : 'round-robin', all), [node, ...nodeFlags, join(root, 'dist/cli/main.js')])
+    }
+  }
+}
+
+/** Nothing stays behind, however this process ends. */
+const running = new Set<ChildProcess>()
+const folders: string[] = []
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { process.exit(1) })
+
+function freshFolder (): string {
+  const folder = mkdtempSync(join(tmpdir(), 'proxy-'))
+  folders.push(folder)
+  return folder
+}
+
+export async function startNginx (name: string, port: number, upstreams: Upstreams): Promise<Proxy> {
+  const dir = freshFolder()
   const file = join(dir, 'conf')
-  if (name === 'nginx') {
-    writeFileSync(file, nginxConf(port, upstreamPort, dir))
-    return start(name, port, 'nginx', ['-c', file, '-p', dir])
-  }
-  if (name === 'haproxy') {
-    writeFileSync(file, haproxyConf(port, upstreamPort))
-    return start(name, port, 'haproxy', ['-f', file])
-  }
-  const all = name === 'sluice'
-  writeFileSync(file, sluiceConf(port, upstreamPort, all ? 'slo' : 'round-robin', all))
-  return start(name, port, node, [...nodeFlags, join(root, 'dist/cli/main.js'), '--config', file])
+  writeFileSync(file, nginxConf(port, upstreams, dir))
+  return await start(name, port, 'nginx', ['-c', file, '-p', dir])
+}
+
+export async function startHaproxy (name: string, port: number, upstreams: Upstreams): Promise<Proxy> {
+  const file = join(freshFolder(), 'conf')
+  writeFileSync(file, haproxyConf(port, upstreams))
+  return await start(name, port, 'haproxy', ['-f', file])
+}
+
+/** `command`: node with its flags, and the path of the built gateway. */
+export async function startSluice (name: string, port: number, config: string, [node, ...args]: readonly [string, ...string[]]): Promise<Proxy> {
+  const file = join(freshFolder(), 'conf')
+  writeFileSync(file, config)
+  return await start(name, port, node, [...args, '--config', file])
+}
+
+export async function freePort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
 }

@@ -6,11 +6,10 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { ClientOrder, ClientReport } from './client.js'
-import { LOAD_CORE, ensureInstalled, startProxy, type Proxy, type ProxyName } from './proxies.js'
+import { LOAD_CORE, ensureInstalled, freePort, startProxy, type Proxy, type ProxyName } from './proxies.js'
 import { SCENARIOS, type Scenario } from './scenarios.js'
 import { LOADS, profiled, profileMarkdown, type Breakdown, type Profiled } from './profile.js'
 import { chart, contractJson, markdown, table, type Sample } from './report.js'
@@ -28,15 +27,6 @@ const { values: flags } = parseArgs({
     before: { type: 'string' },
   },
 })
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 const monotonicUs = (): number => Number(process.hrtime.bigint() / 1000n)
 const pin = (child: ChildProcess) => spawn('taskset', ['-acp', String(LOAD_CORE), String(child.pid)], { stdio: 'ignore' })
