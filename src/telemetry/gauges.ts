@@ -12,7 +12,7 @@ const PULLED = [
   'sluice_wasted_tokens_total', 'sluice_slo_requests_total', 'sluice_goodput_ratio', 'sluice_slo_attainment_ratio', 'sluice_slo_burn_rate',
   'sluice_slo_objective_ratio', 'sluice_slo_target_seconds', 'sluice_cost_per_million_tokens', 'sluice_cost_per_million_good_tokens',
   'sluice_admission_enforcing', 'sluice_queue_depth', 'sluice_queue_tokens', 'sluice_queue_oldest_wait_seconds',
-  'sluice_backend_up', 'sluice_backend_degraded', 'sluice_backend_slowdown_ratio', 'sluice_backend_draining', 'sluice_backend_inflight_requests', 'sluice_backend_inflight_prefill_tokens', 'sluice_backend_concurrency_limit',
+  'sluice_backend_up', 'sluice_backend_degraded', 'sluice_backend_slowdown_ratio', 'sluice_backend_cost_per_hour', 'sluice_backend_draining', 'sluice_backend_inflight_requests', 'sluice_backend_inflight_prefill_tokens', 'sluice_backend_concurrency_limit',
   'sluice_backend_breaker_state', 'sluice_backend_engine_running', 'sluice_backend_engine_waiting',
   'sluice_backend_kv_cache_usage_ratio', 'sluice_backend_prefix_cache_hit_ratio', 'sluice_backend_gpu_utilization_ratio',
 ] as const satisfies readonly MetricName[]
@@ -85,10 +85,11 @@ function collectScheduler(metrics: Metrics, { admission, classes, backends }: Sc
 }
 
 function collectBackends(metrics: Metrics, backends: readonly BackendGauges[]): void {
-  for (const { id, pool, state, operatorDrain, breaker, slowdownRatio, report, gpuUtilizationRatio } of backends) {
+  for (const { id, pool, state, operatorDrain, breaker, slowdownRatio, report, gpuUtilizationRatio, costPerHour } of backends) {
     metrics.gauge('sluice_backend_up').set(state === 'up' || state === 'degraded' ? 1 : 0, id, pool)
     metrics.gauge('sluice_backend_degraded').set(state === 'degraded' ? 1 : 0, id, pool)
     metrics.gauge('sluice_backend_slowdown_ratio').set(slowdownRatio, id, pool)
+    metrics.gauge('sluice_backend_cost_per_hour').set(costPerHour, id, pool)
     metrics.gauge('sluice_backend_draining').set(operatorDrain ? 1 : 0, id, pool)
     metrics.gauge('sluice_backend_breaker_state').set(BREAKER[breaker], id, pool)
     metrics.gauge('sluice_backend_engine_running').set(report.running, id, pool)

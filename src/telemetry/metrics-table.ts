@@ -250,6 +250,12 @@ export const METRICS = [
     action: '1 and forgotten: `POST /api/backends/ID/undrain`.',
   },
   {
+    name: 'sluice_backend_cost_per_hour', group: 'backend', type: 'gauge', labels: BACKEND,
+    help: 'Cost of the backend per hour, as configured.',
+    meaning: 'Every replica tells it of every backend: take the maximum by backend before summing.',
+    action: 'No value: `cost_per_hour` is not configured.',
+  },
+  {
     name: 'sluice_backend_inflight_requests', group: 'backend', type: 'gauge', labels: BACKEND,
     help: 'Requests that this gateway has in flight on the backend.',
     meaning: 'Own count, exact.',

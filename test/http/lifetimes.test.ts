@@ -221,3 +221,80 @@ t.test('R32: who is refused because the gateway leaves is sent to look for anoth
     t.match(text, /^HTTP\/1\.1 503 [^]*\r\nconnection: close\r\n/i, path)
   }
 })
+
+t.test('R3: a place is held until the last byte', async t => {
+  let finish!: () => void
+  const upstream = await scriptedUpstream((_seen, response) => {
+    response.writeHead(200, STREAM_HEAD).write(EVENTS.slice(0, -1).join(''))
+    finish = () => { response.end(EVENTS.at(-1)) }
+  })
+  t.teardown(() => upstream.close())
+  const one = await startGateway(t, { pools: { main: { backends: [{ url: upstream.url, name: 'b1', max_inflight: 1 }] } } })
+  const first = send(`${one.url}/v1/chat/completions`, STREAMED)
+  await first.firstBytes
+  const second = send(`${one.url}/v1/chat/completions`, STREAMED)
+  while (one.runtime.gauges.waiting === 0) await new Promise(resolve => setTimeout(resolve, 5))
+  for (let i = 0; i < 20; i++) await new Promise(resolve => setTimeout(resolve, 5))
+  t.match(one.runtime.gauges, { leases: 1, waiting: 1 }, 'head, tokens and finish reason have come, the end has not')
+  t.equal(upstream.seen.length, 1)
+  finish()
+  t.match((await first.answer).text, /\[DONE\]/)
+  await second.firstBytes
+  finish()
+  t.match((await second.answer).text, /\[DONE\]/)
+  t.same(one.runtime.gauges, IDLE)
+})
+
+t.test('R5: whatever path is asked for, each request is one record', async t => {
+  const { gateway } = await setUp(t, [goodChat()])
+  const asked: [string, string, string][] = [
+    ['POST', '/v1/chat/completions', CHAT()], ['POST', '/v1/chat/completions', STREAMED], ['POST', '/v1/chat/completions', '{"model"'], ['POST', '/v1/chat/completions', CHAT({ n: 1e9 })],
+    ['POST', '/tokenize', '{}'], ['POST', '/no/such/path', '{}'], ['GET', '/v1/chat/completions', ''], ['POST', '/v1/models', '{}'],
+  ]
+  for (const [i, [method, path, body]] of asked.entries()) {
+    const { status } = await send(gateway.url + path, body === '' ? undefined : body, { 'x-request-id': `ask-${i}` }, method).answer
+    const record = await gateway.nextRecord()
+    t.match(record, { status, timeline: { id: `ask-${i}` } }, `${method} ${path}`)
+    t.type(record.outcome, 'string')
+    t.equal(gateway.records.length, i + 1)
+  }
+  t.same(gateway.runtime.gauges, IDLE)
+})
+
+t.test('R18: a server that is full, and the only one, is asked again when it said, and not before', async t => {
+  let busy = true
+  const { gateway, upstreams, chat } = await setUp(t, [(seen, response) => {
+    if (busy) response.writeHead(503, { 'content-type': 'application/json', 'retry-after': '1' }).end('{}')
+    else void goodChat()(seen, response)
+  }], { retries: { max_attempts: 1 } })
+  const startedAtMs = performance.now()
+  t.equal((await send(chat, CHAT()).answer).status, 503)
+  busy = false
+  const waiting = Array.from({ length: 5 }, () => send(chat, CHAT()))
+  while (gateway.runtime.gauges.waiting < 5) await new Promise(resolve => setTimeout(resolve, 5))
+  t.equal(upstreams[0]!.seen.length, 1, 'it is left in peace')
+  t.match(gateway.runtime.gauges, { waiting: 5, leases: 0 })
+  for (const { answer } of waiting) t.equal((await answer).status, 200)
+  t.ok(performance.now() - startedAtMs >= 990)
+  t.same(gateway.fleet.verdicts, ['b1 backpressure', ...new Array<string>(5).fill('b1 success')], 'and nothing of it is a fault')
+})
+
+t.test('R35: 1,100 streams at once, and no cap that nobody configured', async t => {
+  const ends: (() => void)[] = []
+  const { gateway, upstreams, chat } = await setUp(t, [(_seen, response) => {
+    response.writeHead(200, STREAM_HEAD).write(EVENTS.slice(0, 2).join(''))
+    ends.push(() => { response.end(EVENTS.slice(2).join('')) })
+  }])
+  const streams = []
+  while (streams.length < 1100) {
+    const batch = Array.from({ length: 100 }, () => send(chat, STREAMED))
+    await Promise.all(batch.map(({ firstBytes }) => firstBytes))
+    streams.push(...batch)
+  }
+  t.equal(upstreams[0]!.open, 1100)
+  t.match(gateway.runtime.gauges, { requests: 1100, leases: 1100, running: 1100, waiting: 0 })
+  for (const end of ends) end()
+  const answers = await Promise.all(streams.map(({ answer }) => answer))
+  t.ok(answers.every(({ status, text }) => status === 200 && text === EVENTS.join('')))
+  t.same(gateway.runtime.gauges, IDLE)
+})

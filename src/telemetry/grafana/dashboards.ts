@@ -85,6 +85,7 @@ const backends: Dashboard = {
   rows: [
     { title: 'State', panels: [
       { title: 'Up', unit: 'bool', description: 'Takes new requests.', queries: [[ofBackend.gauge('sluice_backend_up', { by: ['backend'], merge: 'max' }), '{{backend}}']] },
+      { title: 'Used sparingly', unit: 'bool', description: 'Just back, probed by the breaker, silent, or far slower than usual.', queries: [[ofBackend.gauge('sluice_backend_degraded', { by: ['backend'], merge: 'max' }), '{{backend}}']] },
       { title: 'Drained by an operator', unit: 'bool', description: 'Gets no new requests.', queries: [[ofBackend.gauge('sluice_backend_draining', { by: ['backend'], merge: 'max' }), '{{backend}}']] },
       { title: 'Circuit breaker', unit: 'short', description: '0 closed, 1 half open, 2 open.', queries: [[ofBackend.gauge('sluice_backend_breaker_state', { by: ['backend'], merge: 'max' }), '{{backend}}']] },
     ] },
@@ -105,12 +106,22 @@ const backends: Dashboard = {
   ],
 }
 
+/**
+ * Over all replicas. Each replica's own figure divides the cost of every backend by its tokens alone, so that neither their sum nor
+ * their mean is the price. With the cost of one backend unknown there is none.
+ */
+const costPerMillion = (tokens: 'sluice_output_tokens_total' | 'sluice_goodput_tokens_total') => {
+  const cost = all.gauge('sluice_backend_cost_per_hour', { by: ['backend'], merge: 'max' })
+  const every = all.gauge('sluice_backend_up', { by: ['backend'], merge: 'max' })
+  return `(sum(${cost}) and count(${cost}) == count(${every})) * 1000000 / 3600 / ${all.rate(tokens)}`
+}
+
 const cost: Dashboard = {
   name: 'cost', title: 'Sluice: cost', variables: [],
   description: 'What good tokens cost, and where work is wasted.',
   rows: [
     { title: 'Price', panels: [
-      { title: 'Cost per million tokens', width: 12, unit: 'currencyUSD', description: 'Plain, and over tokens that kept their promise. In the currency of `cost_per_hour`.', queries: [[all.gauge('sluice_cost_per_million_tokens', { merge: 'avg' }), 'all tokens'], [all.gauge('sluice_cost_per_million_good_tokens', { merge: 'avg' }), 'good tokens']] },
+      { title: 'Cost per million tokens', width: 12, unit: 'currencyUSD', description: 'Plain, and over tokens that kept their promise. In the currency of `cost_per_hour`.', queries: [[costPerMillion('sluice_output_tokens_total'), 'all tokens'], [costPerMillion('sluice_goodput_tokens_total'), 'good tokens']] },
       { title: 'Share of good tokens', width: 12, unit: 'percentunit', description: 'Of all output tokens.', queries: [[`${all.rate('sluice_goodput_tokens_total', { by: ['class'] })} / ${all.rate('sluice_output_tokens_total', { by: ['class'] })}`, '{{class}}']] },
     ] },
     { title: 'Waste', panels: [
