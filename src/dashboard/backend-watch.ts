@@ -6,7 +6,7 @@ import { HISTORY_ROWS } from './personas.js'
 import { SpeedWatch, type PaceSample } from './speed.js'
 import type { BackendView, DashboardBackend, SpeedFault } from './types.js'
 
-export const BACKEND_COLUMNS = ['tokenMs', 'tokensPerS', 'streams', 'kv'] as const
+export const BACKEND_COLUMNS = ['tokenMs', 'tokensPerS', 'streams', 'kv', 'gpu'] as const
 
 /** All that is kept of one backend between two looks. */
 export class BackendWatch {
@@ -39,7 +39,7 @@ export class BackendWatch {
     }
     this.speed.add({ elapsedMs, classes, ledger })
     const now = this.speed.now()
-    this.history.push({ tokenMs: now.tokenMs, tokensPerS: now.tokensPerS, streams: now.streams, kv: backend.report.kvUsageRatio })
+    this.history.push({ tokenMs: now.tokenMs, tokensPerS: now.tokensPerS, streams: now.streams, kv: backend.report.kvUsageRatio, gpu: backend.gpuUtilizationRatio })
   }
 
   /** After all backends were observed. */
@@ -81,9 +81,9 @@ export class BackendWatch {
   view(backend: DashboardBackend, ledger: BackendLedgerState | undefined): BackendView {
     const now = this.speed.now()
     const curve = this.speed.curve.points(backend.costPerHour, (streams) => this.speed.stepMs(streams))
-    const { id, pool, engine, state, why, stateAgeMs, operatorDrain, breaker, restarts, reportAgeMs, reportError, reportFrozen, report, costPerHour } = backend
+    const { id, pool, engine, state, why, stateAgeMs, operatorDrain, breaker, restarts, reportAgeMs, reportError, reportFrozen, report, gpuUtilizationRatio, costPerHour } = backend
     return {
-      id, pool, engine, state, why, stateAgeMs, operatorDrain, breaker, restarts, reportAgeMs, reportError, reportFrozen, report, costPerHour,
+      id, pool, engine, state, why, stateAgeMs, operatorDrain, breaker, restarts, reportAgeMs, reportError, reportFrozen, report, gpuUtilizationRatio, costPerHour,
       models: backend.models?.map((model) => model.id),
       inflight: ledger?.inflightRequests, prefillTokens: ledger?.inflightPrefillTokens, streams: ledger?.decodingStreams, limit: ledger?.concurrencyLimit,
       learned: ledger?.model,

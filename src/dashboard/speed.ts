@@ -52,6 +52,8 @@ const MIN_FIRST_TOKENS = 3
 const DECODE_SLOWER = 2
 const PREFILL_SLOWER = 2.5
 const PREFILL_NOTICEABLE_MS = 50
+/** Prompts up to this many times as long are alike. */
+const ALIKE = 2
 /** Seconds in a row that make a suspicion a fault, and that end one. */
 const CONFIRM = { past: 2, pool: 5 } as const
 const RECOVERED_BELOW = 1.4
@@ -174,8 +176,9 @@ export class SpeedWatch {
       if (tokenMs === undefined) return undefined
       return tokenMs / (against === 'past' ? this.expectedTokenMs(streams) ?? expectedMs : expectedMs)
     }
-    if (prefillMs === undefined || predictedPrefillMs === undefined) return undefined
-    return prefillMs / (predictedPrefillMs * this.#prefillBaseline)
+    if (prefillMs === undefined) return undefined
+    if (against === 'pool') return prefillMs / expectedMs
+    return predictedPrefillMs === undefined ? undefined : prefillMs / (predictedPrefillMs * this.#prefillBaseline)
   }
 
   #againstPast(): Finding | undefined {
@@ -196,19 +199,24 @@ export class SpeedWatch {
     if (tokenMs !== undefined && decode !== undefined && tokenMs >= decode * DECODE_SLOWER) {
       return { phase: 'decode', against: 'pool', ratio: tokenMs / decode, nowMs: tokenMs, expectedMs: decode }
     }
-    const own = this.#prefillMsPer1000
-    const prefill = median(peers.flatMap((peer) => peer.#prefillMsPer1000 ?? []))
-    if (own === undefined || prefill === undefined || own < prefill * PREFILL_SLOWER) return undefined
-    return { phase: 'prefill', against: 'pool', ratio: own / prefill, nowMs: own, expectedMs: prefill }
+    const own = this.#firstTokens()
+    if (own === undefined) return undefined
+    const prefill = median(peers.flatMap((peer) => {
+      const other = peer.#firstTokens()
+      return other !== undefined && Math.max(own.tokens, other.tokens) <= ALIKE * Math.min(own.tokens, other.tokens) ? other.ms : []
+    }))
+    if (prefill === undefined || own.ms < prefill * PREFILL_SLOWER || own.ms - prefill < PREFILL_NOTICEABLE_MS) return undefined
+    return { phase: 'prefill', against: 'pool', ratio: own.ms / prefill, nowMs: own.ms, expectedMs: prefill }
+  }
+
+  /** Mean time to the first tokens of now, and mean length of what was computed for each; undefined for too few, and where the length is not known. */
+  #firstTokens(): { readonly ms: Ms, readonly tokens: Tokens } | undefined {
+    const { firstTokens, prefillMs, prefillTokens } = this.#sum(NOW_PREFILL)
+    return firstTokens < MIN_FIRST_TOKENS || prefillTokens === 0 ? undefined : { ms: prefillMs / firstTokens, tokens: prefillTokens / firstTokens }
   }
 
   get #isPrefillKnown(): boolean {
     return (this.#recent.at(-1)?.ledger?.model.prefillSamples ?? 0) >= MIN_PREFILL_SAMPLES
-  }
-
-  /** Learned time for a prompt of 1,000 tokens; undefined until it is measured. */
-  get #prefillMsPer1000(): Ms | undefined {
-    return this.#isPrefillKnown ? this.#recent.at(-1)!.ledger!.model.prefillMsPerToken * 1000 : undefined
   }
 
   #learn(): void {

@@ -1,5 +1,5 @@
 /** What the page is sent. Plain data; a figure that is not known is absent, never zero. Times in milliseconds, shares 0–1. */
-import type { AdmissionMode, BackendId, BackendState, ClassName, EngineReport, Ms, Outcome, Percentiles, PoolMode, PoolName, PoolRole, SloTargets, Tokens, WasteReason, WindowName } from '../core/index.js'
+import type { BackendId, BackendLedgerState, BackendState, ClassName, EngineReport, Ms, Outcome, Percentiles, PoolMode, PoolName, PoolRole, SchedulerState, SloTargets, Tokens, WasteReason, WindowName } from '../core/index.js'
 
 /** Whose view: everything, a class, a pool or a tenant. */
 export const PERSONA_KINDS = ['all', 'class', 'pool', 'tenant'] as const
@@ -21,6 +21,8 @@ export interface DashboardBackend {
   readonly reportError: string | undefined
   readonly reportFrozen: boolean
   readonly report: EngineReport
+  /** Mean of its GPUs; undefined where no exporter is configured, or what it said is old. */
+  readonly gpuUtilizationRatio: number | undefined
   readonly costPerHour: number | undefined
 }
 
@@ -134,20 +136,11 @@ export interface PayingClass {
 
 export interface BackendView extends Omit<DashboardBackend, 'models'> {
   readonly models: readonly string[] | undefined
-  readonly inflight: number | undefined
-  readonly prefillTokens: Tokens | undefined
-  readonly streams: number | undefined
-  readonly limit: number | undefined
-  readonly learned: {
-    readonly prefillMsPerToken: number
-    readonly decodeBaseMs: Ms
-    readonly decodeMsPerStream: Ms
-    readonly decodeMsPer1000ContextTokens: Ms
-    readonly prefillSamples: number
-    readonly decodeSamples: number
-    readonly ageMs: Ms | undefined
-    readonly predictionErrorRatio: number | undefined
-  } | undefined
+  readonly inflight: BackendLedgerState['inflightRequests'] | undefined
+  readonly prefillTokens: BackendLedgerState['inflightPrefillTokens'] | undefined
+  readonly streams: BackendLedgerState['decodingStreams'] | undefined
+  readonly limit: BackendLedgerState['concurrencyLimit']
+  readonly learned: BackendLedgerState['model'] | undefined
   /** Over the last seconds; what nothing ran for is undefined. */
   readonly now: {
     readonly tokensPerS: number
@@ -216,8 +209,8 @@ export interface Snapshot {
   readonly version: string
   readonly uptimeMs: Ms
   readonly draining: boolean
-  readonly policy: string
-  readonly admission: { readonly configured: AdmissionMode, readonly effective: AdmissionMode, readonly probed: number, readonly wouldHaveMet: number }
+  readonly policy: SchedulerState['policy']
+  readonly admission: SchedulerState['admission']
   readonly pools: readonly DashboardPool[]
   readonly personas: readonly PersonaSummary[]
   readonly detail: PersonaDetail

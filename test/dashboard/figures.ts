@@ -8,7 +8,7 @@ import { createTelemetry, type RequestRecord } from '../../src/telemetry/index.j
 
 const backend: DashboardBackend = {
   id: 'a', pool: 'main', engine: 'vllm', state: 'up', why: 'healthy', stateAgeMs: 5, operatorDrain: false, breaker: 'closed', models: undefined, restarts: 0,
-  reportAgeMs: undefined, reportError: undefined, reportFrozen: false, report: {}, costPerHour: 3.6,
+  reportAgeMs: undefined, reportError: undefined, reportFrozen: false, report: {}, gpuUtilizationRatio: undefined, costPerHour: 3.6,
 }
 const scheduler: SchedulerState = { policy: 'slo', admission: { configured: 'observe', effective: 'observe', probed: 0, wouldHaveMet: 0 }, classes: [{ name: 'chat', queued: 3, queuedTokens: 90, oldestWaitMs: 12, drainPerSecond: 2 }], backends: [] }
 

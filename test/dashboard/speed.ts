@@ -55,6 +55,22 @@ t.test('a backend that was slow from the start is found by its pool', async t =>
   t.match(watch.fault, { phase: 'decode', against: 'pool', expectedMs: 12 })
 })
 
+t.test('prompts are held against prompts of the same length in the pool, as measured, whatever was learned', async t => {
+  const prompts = (each: number, tokens: number) => second(8, 12, { firstTokens: 4, prefillMs: 4 * each, prefillTokens: 4 * tokens, measuredMs: 4 * each, predictedMs: 4 * each })
+  const peers = [new SpeedWatch(), new SpeedWatch()]
+  for (const peer of peers) run(peer, 20, 0, prompts(80, 500))
+  const slow = new SpeedWatch(), long = new SpeedWatch(), fast = new SpeedWatch()
+  run(slow, 20, 0, prompts(320, 500), peers)
+  t.match(slow.fault, { phase: 'prefill', against: 'pool', ratio: 4, nowMs: 320, expectedMs: 80 })
+  run(slow, 12, 20, prompts(80, 500), peers)
+  t.equal(slow.fault, undefined)
+  run(long, 20, 0, prompts(320, 2000), peers)
+  t.equal(long.fault, undefined, 'longer prompts take longer')
+  const learnedWrong = prompts(80, 500)
+  run(fast, 20, 0, { ...learnedWrong, ledger: { ...ledger, model: { ...ledger.model, prefillMsPerToken: 36 } } }, peers)
+  t.equal(fast.fault, undefined, 'a model that is wrong is no slow backend')
+})
+
 t.test('prompts that are read slower than predicted are found, if they usually are not', async t => {
   const usual = { firstTokens: 5, prefillMs: 500, prefillTokens: 5000, measuredMs: 500, predictedMs: 400 }
   const watch = new SpeedWatch()

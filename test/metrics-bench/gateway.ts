@@ -19,7 +19,7 @@ let nowMs = 1_000_000
 const clock = { now: () => nowMs + performance.now() % 1000 }
 export const telemetry = createTelemetry({ config, version: '1', now: clock.now, wallNow: () => 0, logStream: { write: () => {} } })
 
-const backends: readonly (DashboardBackend & { readonly gpuUtilizationRatio: number })[] = Array.from({ length: BACKENDS }, (_, i) => ({
+const backends: readonly DashboardBackend[] = Array.from({ length: BACKENDS }, (_, i) => ({
   id: `backend-${i}`, pool: pools[i % POOLS]!, engine: 'vllm', state: 'up', why: 'healthy', stateAgeMs: 5, operatorDrain: false, breaker: 'closed', costPerHour: 1,
   models: [{ id: 'llama' }], restarts: 0, reportAgeMs: 300, reportError: undefined, reportFrozen: false,
   report: { running: i, waiting: 0, kvUsageRatio: 0.5, prefixHitRatio: 0.3 }, gpuUtilizationRatio: 0.9,

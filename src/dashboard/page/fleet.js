@@ -5,6 +5,8 @@ import { bar, batchCurve, timeChart } from './charts.js'
 import { faultText, payText } from './overview.js'
 
 const MODES = ['lowest-ttft', 'balanced', 'highest-throughput']
+const COLUMNS = ['', 'prefill · decode', 'KV cache', 'GPU', 'prefix hits', 'running · waiting', 'in flight', 'tokens/s', 'token', 'first token', 'learned model', 'cost/h', '']
+const NUMBERS = ['prefix hits', 'running · waiting', 'in flight', 'tokens/s', 'token', 'first token', 'cost/h']
 const LINES = ['s1', 's2', 's3', 's4', 's5', 's6', 's7', 's8']
 
 const share = (value, tone, label) => isKnown(value) ? [bar([{ share: value, tone }], label), el('span', {}, percent(value, 0))] : el('span', { class: 'muted' }, 'unknown')
@@ -15,13 +17,14 @@ const faults = ({ faults: found, backends }) => panel('Hidden faults', 'speed ag
     ? el('ul', { class: 'causes' }, found.map((fault) => el('li', { class: 'bad', 'data-key': fault.backend }, ...faultText(fault), `. Since ${age(fault.ageMs)}; ${payText(fault)}.`)))
     : backends.some(({ curve }) => curve.length > 0) ? el('p', { class: 'calm' }, 'No backend is slower than it was, or than its pool.') : nothing('no data yet: needs streams for some seconds'))
 
-const backend = (one, fault, canAct) => {
-  const { id, pool, engine, state, why, stateAgeMs, operatorDrain, breaker, models, restarts, report, reportAgeMs, reportError, reportFrozen, inflight, limit, learned, now, costPerHour } = one
+const backend = (one, fault, canAct, hasGpu) => {
+  const { id, pool, engine, state, why, stateAgeMs, operatorDrain, breaker, models, restarts, report, reportAgeMs, reportError, reportFrozen, inflight, limit, learned, now, gpuUtilizationRatio: gpu, costPerHour } = one
   const stale = reportFrozen ? 'figures do not move' : reportError ?? (isKnown(reportAgeMs) ? `read ${age(reportAgeMs)} ago` : 'engine has no metrics')
   return el('tr', { 'data-key': id },
     el('th', { scope: 'row' }, el('span', { class: `state ${state}` }, state), ' ', el('b', {}, id), el('small', {}, `${engine} · ${pool}${models === undefined ? '' : ` · ${models.join(', ')}`}`), el('small', {}, `${why}, ${age(stateAgeMs)}${breaker === 'closed' ? '' : ` · breaker ${breaker.replace('_', ' ')}`}${restarts > 0 ? ` · ${restarts} restarts` : ''}`), fault && el('small', { class: 'bad' }, `${times(fault.ratio)} slower since ${age(fault.ageMs)}`)),
     el('td', { 'data-label': 'prefill · decode', class: 'meter-cell' }, isKnown(now.decodeShare) ? [bar([{ share: now.prefillShare ?? 0, tone: 'ack' }, { share: now.decodeShare, tone: 'flow' }], `prefill ${percent(now.prefillShare)}, decode ${percent(now.decodeShare)}`), el('span', {}, `${percent(now.prefillShare, 0)} · ${percent(now.decodeShare, 0)}`)] : el('span', { class: 'muted' }, 'unknown')),
     el('td', { 'data-label': 'KV cache', class: 'meter-cell' }, share(report.kvUsageRatio, report.kvUsageRatio > 0.9 ? 'fill bad' : 'fill', `KV cache of ${id}`)),
+    hasGpu && el('td', { 'data-label': 'GPU', class: 'meter-cell' }, share(gpu, 'fill', `GPU utilisation of ${id}`)),
     el('td', { 'data-label': 'prefix hits', class: 'n' }, isKnown(report.prefixHitRatio) ? percent(report.prefixHitRatio, 0) : el('span', { class: 'muted' }, 'unknown')),
     el('td', { 'data-label': 'running · waiting', class: 'n' }, isKnown(report.running) ? `${report.running} · ${report.waiting ?? 'unknown'}` : el('span', { class: 'muted' }, 'unknown'), el('small', {}, stale)),
     el('td', { 'data-label': 'in flight', class: 'n' }, count(inflight), el('small', {}, isKnown(limit) ? `of ${limit}` : 'no limit')),
@@ -38,6 +41,7 @@ const backend = (one, fault, canAct) => {
 export const renderFleet = (into, snapshot, history, canAct) => {
   const { backends, pools } = snapshot
   const broken = new Map(snapshot.faults.map((fault) => [fault.backend, fault]))
+  const hasGpu = backends.some(({ gpuUtilizationRatio }) => isKnown(gpuUtilizationRatio))
   const unmeasured = backends.filter(({ curve }) => curve.length < 2).map(({ id }) => id)
   const charted = [...backends].sort((a, b) => Number(broken.has(b.id)) - Number(broken.has(a.id))).slice(0, LINES.length)
   const whose = charted.length < backends.length ? `${charted.length} of ${backends.length} backends, slow ones first` : 'by backend'
@@ -45,12 +49,14 @@ export const renderFleet = (into, snapshot, history, canAct) => {
   render(into,
     faults(snapshot),
     el('section', { class: 'panel flush' }, el('h2', { class: 'group' }, 'Backends'), backends.length === 0 ? nothing('no backend is configured') : el('div', { class: 'scroll' }, el('table', { class: 'fleet' },
-      el('thead', {}, el('tr', {}, ...['', 'prefill · decode', 'KV cache', 'prefix hits', 'running · waiting', 'in flight', 'tokens/s', 'token', 'first token', 'learned model', 'cost/h', ''].map((name, i) => el('th', { scope: 'col', class: [3, 4, 5, 6, 7, 8, 10].includes(i) ? 'n' : '' }, name)))),
-      el('tbody', {}, backends.map((one) => backend(one, broken.get(one.id), canAct)))))),
+      el('thead', {}, el('tr', {}, ...COLUMNS.filter((name) => hasGpu || name !== 'GPU').map((name) => el('th', { scope: 'col', class: NUMBERS.includes(name) ? 'n' : '' }, name)))),
+      el('tbody', {}, backends.map((one) => backend(one, broken.get(one.id), canAct, hasGpu)))))),
     el('div', { class: 'grid' },
       panel('Time of a token', `mean over 3 s, ${whose}`, timeChart({ id: 'b-token', label: 'time of a token', format: ms, series: lines('tokenMs') })),
       panel('Output', `tokens/s, ${whose}`, timeChart({ id: 'b-tokens', label: 'output tokens per second', series: lines('tokensPerS') })),
-      panel('KV cache', `share in use, ${whose}`, timeChart({ id: 'b-kv', label: 'share of the KV cache in use', format: (value) => percent(value, 0), series: lines('kv') }))),
+      panel('KV cache', `share in use, ${whose}`, timeChart({ id: 'b-kv', label: 'share of the KV cache in use', format: (value) => percent(value, value < 0.1 ? 1 : 0), series: lines('kv') })),
+      hasGpu ? panel('GPU utilisation', `share of time with a kernel running, ${whose}`, timeChart({ id: 'b-gpu', label: 'GPU utilisation', format: (value) => percent(value, 0), series: lines('gpu') }))
+        : panel('Streams', `at once, ${whose}`, timeChart({ id: 'b-streams', label: 'streams at once', series: lines('streams') }))),
     panel('Batch and latency', 'measured while serving: what a token takes with so many streams at once; the knee is where more streams add little',
       el('div', { class: 'curves' }, backends.filter(({ curve }) => curve.length > 1).map((one) => el('div', { class: 'curve-box', 'data-key': one.id }, el('h3', {}, one.id, el('span', { class: 'muted' }, isKnown(one.kneeStreams) ? ` knee at ${Math.round(one.kneeStreams)} streams` : '')), batchCurve(one, history.backends[one.id]?.streams.at(-1))))),
       unmeasured.length > 0 && el('p', { class: 'muted' }, `no data yet: ${unmeasured.join(', ')}; a curve needs streams at two levels of concurrency`)),
