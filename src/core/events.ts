@@ -18,7 +18,7 @@ export type SchedulerEvent =
   | { readonly type: 'cancel', readonly id: RequestId }
   /** `inflightLimit`: most requests at once until the next such event, while a breaker probes; absent = no such cap. */
   | { readonly type: 'backend_state', readonly backend: BackendId, readonly state: BackendState, readonly inflightLimit?: number }
-  /** The backend came back from a restart: what was learned about its cache is void. */
+  /** The backend came back from a restart: what was learned about its cache is void, and about its speed a guess. */
   | { readonly type: 'backend_restarted', readonly backend: BackendId }
   | { readonly type: 'engine_report', readonly backend: BackendId, readonly report: EngineReport }
   | { readonly type: 'pool_mode', readonly pool: PoolName, readonly mode: PoolMode }
@@ -59,7 +59,7 @@ export interface Explanation {
   /** Half-width of the prediction's interval. */
   readonly predictedTtftErrorMs?: Ms
   readonly predictedTpotMs?: Ms
-  /** Time left to the first target that binds, at the prediction. */
+  /** Time left to the first target that binds at the predicted first token; without a prediction, now. */
   readonly slackMs?: Ms
   readonly chosen?: BackendId
   readonly score?: number

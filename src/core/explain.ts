@@ -30,13 +30,13 @@ export function explain(why: Explanation): string {
   }
   if (why.predictedTpotMs !== undefined) sentences.push(`A token was predicted to take ${ms(why.predictedTpotMs)}.`)
   if (why.verdict === 'infeasible') sentences.push(`Its targets were judged out of reach${admitted(why)}.`)
-  if (why.verdict === 'unknown') sentences.push('Too little was measured to say whether its targets could be met, so it was let in.')
+  if (why.verdict === 'unknown' && why.chosen !== undefined && why.predictedTtftMs !== undefined) sentences.push('Whether its targets could be met could not be said for sure, so it was let in.')
   return sentences.join(' ')
 }
 
-function admitted({ probe, wouldReject }: Explanation): string {
+function admitted({ probe, wouldReject, chosen }: Explanation): string {
   if (probe === true) return '; it was let in to measure how often that is wrong'
-  return wouldReject === true ? '; in `enforce` it would have been refused' : ''
+  return wouldReject === true && chosen !== undefined ? '; in `enforce` it would have been refused' : ''
 }
 
 function slack(slackMs: Ms | undefined): string {

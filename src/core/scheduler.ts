@@ -15,7 +15,7 @@ import type { Placement } from './placement/placement.js'
 import { createPlacement } from './placement/registry.js'
 import { TrackedRequest } from './request.js'
 import { schedulerState } from './state.js'
-import type { AttemptVerdict, BackendId, BackendState, ClassName, EngineReport, Ms, Random, RefusalReason, RequestId, RequestSpec, ServiceClass, Usage } from './types.js'
+import type { AttemptVerdict, BackendId, BackendState, ClassName, Ms, Random, RefusalReason, RequestId, RequestSpec, ServiceClass, Usage } from './types.js'
 
 /** How soon to look again at what is held for a reason that time alone may end. */
 const LOOK_AGAIN_MS = 20
@@ -87,8 +87,8 @@ class SloScheduler implements Scheduler {
       case 'end': this.#end(event.id, event.verdict, event.usage, event.retryAfterMs); break
       case 'cancel': this.#end(event.id, 'cancelled', undefined, undefined); break
       case 'backend_state': this.#backendState(event.backend, event.state, event.inflightLimit); break
-      case 'backend_restarted': this.#fleet.backends.get(event.backend)?.prefixes.clear(); break
-      case 'engine_report': this.#engineReport(event.backend, event.report); break
+      case 'backend_restarted': this.#fleet.backends.get(event.backend)?.restarted(); break
+      case 'engine_report': this.#fleet.backends.get(event.backend)?.reported(event.report, this.#nowMs); break
       case 'pool_mode': this.#fleet.setPoolMode(event.pool, event.mode); break
       case 'configure': this.#configure(event.fleet); break
       // The alarm has rung, if only a fraction of a millisecond early: it is used up, and what is still to come needs another one.
@@ -222,13 +222,6 @@ class SloScheduler implements Scheduler {
     backend.state = state
     backend.probeLimit = probeLimit
     if (state === 'down' || state === 'draining') this.#expireUnservable()
-  }
-
-  #engineReport(id: BackendId, report: EngineReport): void {
-    const backend = this.#fleet.backends.get(id)
-    if (backend === undefined) return
-    backend.foreign.reported(report, backend.requests, this.#nowMs)
-    backend.slack.invalidate()
   }
 
   #configure(spec: FleetSpec): void {
@@ -382,8 +375,9 @@ class SloScheduler implements Scheduler {
     })
   }
 
+  /** The figures of this decision: of the placement where there is one, else of the forecast. */
   #why(request: TrackedRequest, chosen: string | undefined): Explanation {
-    return {
+    const figures: Explanation = {
       policy: this.#options.policy,
       verdict: request.verdict,
       promptTokens: request.promptTokens,
@@ -391,11 +385,11 @@ class SloScheduler implements Scheduler {
       ...request.probe && { probe: true },
       ...request.predictedTtftMs !== undefined && { predictedTtftMs: request.predictedTtftMs, predictedTtftErrorMs: request.predictedTtftErrorMs },
       waitedMs: this.#nowMs - request.spec.receivedAtMs,
-      slackMs: request.dueAtMs - this.#nowMs,
-      ...chosen !== undefined && { chosen },
       ...request.heldBy !== undefined && { heldBy: request.heldBy },
-      ...this.#placement.figures,
+      ...chosen !== undefined && { chosen, ...this.#placement.figures },
     }
+    const firstTokenAtMs = request.spec.receivedAtMs + (figures.predictedTtftMs ?? this.#nowMs - request.spec.receivedAtMs)
+    return { ...figures, slackMs: request.dueAtMs - firstTokenAtMs }
   }
 
   /** Asks for a call at the next time that matters, unless one is due by then already. */

@@ -47,7 +47,7 @@ t.test('backend model: measured means enough, and fresh', async (t) => {
   t.ok(model.measured(1004))
   t.notOk(model.measured(1005), 'stale')
   t.equal(model.ageMs(104), 100)
-  model.reset()
+  model.distrust()
   t.notOk(model.measured(4), 'a restart voids it')
 })
 

@@ -73,14 +73,17 @@ t.test('least squares: a feature that never moves is not forgotten into nonsense
   t.ok(Math.abs(model.predict(1, 3000) / 320 - 1) < 0.1, 'and right again when it moves')
 })
 
-t.test('least squares: errors of measurement are refused; a reset is the prior', async (t) => {
+t.test('least squares: errors of measurement are refused; what is distrusted stays a guess', async (t) => {
   const model = new RlsModel(LINE)
   for (const y of [NaN, -1, Infinity]) t.notOk(model.update(y, 0, 1, 100))
   t.notOk(model.update(10, 0, 1, NaN))
   t.equal(model.samples, 0)
   feed(model, createRandom(7), 50, 50, 1, 0.1)
-  model.reset()
-  t.same([model.samples, model.predict(1, 1000), model.ageMs(9), model.errorRatio(100)], [0, 100, undefined, undefined])
+  model.distrust()
+  t.ok(Math.abs(model.predict(1, 1000) / 1050 - 1) < 0.05, 'the weights stay')
+  t.same([model.samples, model.ageMs(9), model.errorRatio(100)], [0, undefined, undefined])
+  feed(model, createRandom(8), 20, 50, 2, 0.1)
+  t.ok(Math.abs(model.predict(1, 1000) / 2050 - 1) < 0.05, 'and are replaced as fast as the first were')
   t.throws(() => new RlsModel({ ...LINE, minimum: [0] }), /one length/)
 })
 

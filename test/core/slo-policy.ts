@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { AdmissionMode, SchedulerOptions, ServiceClass } from '../../src/core/index.js'
+import { explain, type AdmissionMode, type SchedulerOptions, type ServiceClass } from '../../src/core/index.js'
 import { FalseRejections } from '../../src/core/admission/false-rejections.js'
 import { MinShare } from '../../src/core/ordering/min-share.js'
 import { Drive } from './support/drive.js'
@@ -215,4 +215,68 @@ t.test('a class that falls behind the others is owed something, in proportion; n
   const overload = new MinShare()
   for (let i = 0; i < 300; i++) for (const each of [even, behind]) overload.left(each, i % 4 === 0, i)
   t.same([overload.owed(even, 300), overload.owed(behind, 300)], [0, 0], 'where all lose alike nobody is owed anything')
+})
+
+t.test('after a restart speeds are a guess again, which refuses nothing, and the cache is empty', async (t) => {
+  const drive = taught(slo(), 1)
+  const prompt = { ...chat, promptTokens: 2000, promptBytes: 8000, prefixBlockBytes: 800, prefixHashes: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] }
+  const patient = { ...prompt, targets: { ttftMs: 60_000, tpotMs: 50 } }
+  const uncached = (id: string): number | undefined => drive.arrive(id, patient)[0]?.why.uncachedTokens
+  t.equal(drive.arrive('slow', { ...prompt, prefixHashes: [] })[0]?.type, 'reject')
+  drive.teach('first', patient, 1, 20)
+  t.equal(uncached('again'), 1, 'all of it is cached')
+  drive.send({ type: 'cancel', id: 'again' })
+  const before = drive.scheduler.state(drive.nowMs).backends[0]!.model
+  drive.send({ type: 'backend_restarted', backend: 'a' })
+  const after = drive.scheduler.state(drive.nowMs).backends[0]!.model
+  t.same([after.prefillSamples, after.decodeSamples, after.ageMs], [0, 0, undefined])
+  t.equal(after.prefillMsPerToken, before.prefillMsPerToken, 'still the best guess')
+  const [decision] = drive.arrive('now', prompt)
+  t.match(decision, { type: 'dispatch', why: { verdict: 'unknown', uncachedTokens: 2000 } })
+})
+
+t.test('no more is thought to be cached than the engine has room for', async (t) => {
+  const drive = new Drive(slo('off'))
+  const prompt = (first: number) => ({ ...chat, promptTokens: 1000, promptBytes: 4000, prefixBlockBytes: 400, prefixHashes: Array.from({ length: 10 }, (_, i) => first + i) })
+  const uncached = (id: string, first: number): number | undefined => {
+    const [decision] = drive.arrive(id, prompt(first))
+    drive.send({ type: 'cancel', id })
+    return decision?.why.uncachedTokens
+  }
+  uncached('1', 100)
+  uncached('2', 200)
+  t.equal(uncached('3', 100), 1)
+  drive.send({ type: 'engine_report', backend: 'a', report: { kvCapacityTokens: 1500 } })
+  t.equal(uncached('4', 200), 500, 'fifteen blocks: the end of the older prompt is gone')
+})
+
+t.test('a decision is explained by its own figures', async (t) => {
+  const drive = new Drive(slo('enforce', {}, [backend('a'), backend('b')]))
+  for (const [id, other] of [['a', 'b'], ['b', 'a']] as const) {
+    drive.send({ type: 'backend_state', backend: other, state: 'down' })
+    for (let i = 0; i < 40; i++) drive.teach(`${id}${i}`, { ...chat, targets: {}, promptTokens: 500 + 100 * (i % 7) }, 0.2, 20)
+    drive.send({ type: 'backend_state', backend: other, state: 'up' })
+  }
+  const [sent] = drive.arrive('sent', { ...chat, promptTokens: 1000 })
+  t.match(sent, { type: 'dispatch', why: { verdict: 'feasible', promptTokens: 1000, uncachedTokens: 1000 } })
+  t.same(new Set([sent!.why.chosen, sent!.why.runnerUp]), new Set(['a', 'b']))
+  t.ok(sent!.why.predictedTtftMs! > 180 && sent!.why.predictedTtftMs! < 240 && sent!.why.predictedTtftErrorMs! < 40, JSON.stringify(sent!.why))
+  t.ok(Math.abs(sent!.why.slackMs! - (500 - sent!.why.predictedTtftMs!)) < 1e-6)
+  t.match(explain(sent!.why), /before [ab] .*1000 tokens.*before its target\. A token/)
+
+  const [refused] = drive.arrive('refused', { ...chat, promptTokens: 5000 })
+  t.match(refused, { type: 'reject', why: { verdict: 'infeasible', promptTokens: 5000, wouldReject: true } })
+  for (const name of ['chosen', 'score', 'runnerUp', 'runnerUpScore', 'uncachedTokens', 'predictedTpotMs'] as const) t.equal(refused!.why[name], undefined, `${name} would be another request's`)
+  t.ok(Math.abs(refused!.why.predictedTtftMs! - 1010) < 60 && refused!.why.slackMs! < -400, JSON.stringify(refused!.why))
+  t.match(explain(refused!.why), /^Policy slo chose no backend\. .*5000 tokens.*too late for its target\. Its targets were judged out of reach\.$/)
+
+  const beyond = drive.arrive('held', { ...chat, promptTokens: 900 })
+  t.equal(beyond[0]?.type, 'dispatch', 'the other backend is free')
+  drive.arrive('waits', { ...chat, promptTokens: 900 })
+  drive.nowMs += 200
+  for (const id of ['sent', 'held']) drive.send({ type: 'end', id, verdict: 'success', usage: { outputTokens: 1 } })
+  const waited = drive.decisions.findLast(({ type, id }) => type === 'dispatch' && id === 'waits')
+  t.match(waited?.why, { heldBy: 'prefill_in_flight', waitedMs: 200, promptTokens: 900 })
+  t.ok(waited!.why.predictedTtftMs! > 370, 'the wait is part of it')
+  t.match(explain(waited!.why), /It waited 200 ms: a prompt ahead/)
 })

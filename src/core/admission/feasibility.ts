@@ -1,11 +1,10 @@
+import { OPTIMISTIC } from '../estimation/backend-model.js'
 import type { Feasibility } from '../events.js'
 import type { Backend } from '../ledger/backend.js'
 import type { Lane } from '../ordering/lane.js'
 import type { TrackedRequest } from '../request.js'
 import type { Ms } from '../types.js'
 
-/** Low quantile of what predictions turned out to be: the bound that only luck would beat. */
-const OPTIMISTIC = 0.1
 /** Quantile that must make the target for a request to count as likely to. */
 const CAUTIOUS = 0.9
 

@@ -10,6 +10,9 @@ export const COLD_START = {
   decodeMsPer1000ContextTokens: 0.09,
 } as const
 
+/** Low quantile of what predictions turned out to be: the bound that only luck would beat. */
+export const OPTIMISTIC = 0.1
+
 /** Prefills from which a backend is believed to be as slow as it was. */
 const TRIES = 8
 
@@ -171,10 +174,10 @@ export class BackendModel {
     return this.#prefill.errorRatio(this.prefillMs(uncached))
   }
 
-  /** The backend was replaced or restarted with other settings: start from the prior. */
-  reset(): void {
-    this.#prefill.reset()
-    this.#decode.reset()
+  /** The backend restarted, perhaps with other settings: its speeds are a guess until they have been measured again. */
+  distrust(): void {
+    this.#prefill.distrust()
+    this.#decode.distrust()
     this.#warm = false
   }
 

@@ -57,7 +57,6 @@ export class RlsModel {
   readonly #x: Float64Array
   readonly #residuals = new Residuals()
   readonly #magnitudes = new Residuals()
-  readonly #prior: readonly number[]
   #samples = 0
   #lastMs: Ms | undefined
   /** Smoothed errors, signed and absolute; outliers clipped. Their ratio is the tracking signal. */
@@ -70,8 +69,7 @@ export class RlsModel {
       throw new RangeError(`RlsModel: prior, priorDeviation and minimum must be of one length, got ${size}, ${options.priorDeviation.length}, ${options.minimum.length}`)
     }
     this.#size = size
-    this.#prior = options.prior
-    this.#weights = new Float64Array(size)
+    this.#weights = Float64Array.from(options.prior)
     this.#covariance = new Float64Array(size * size)
     this.#priorVariance = Float64Array.from(options.priorDeviation, (deviation) => deviation * deviation)
     this.#minimum = options.minimum
@@ -80,7 +78,7 @@ export class RlsModel {
     this.#noiseRatio = options.noiseRatio
     this.#gain = new Float64Array(size)
     this.#x = new Float64Array(size)
-    this.reset()
+    this.distrust()
   }
 
   get samples(): number {
@@ -150,14 +148,11 @@ export class RlsModel {
     return magnitude === undefined || value <= 0 ? undefined : magnitude * this.#noise(value) / value
   }
 
-  /** Back to the prior: what was learned is void. */
-  reset(): void {
+  /** What was learned may no longer hold: it stays the best guess, but counts as no more than one, and the next observations weigh as the first did. */
+  distrust(): void {
     const n = this.#size
     this.#covariance.fill(0)
-    for (let i = 0; i < n; i++) {
-      this.#weights[i] = this.#prior[i]!
-      this.#covariance[i * n + i] = this.#priorVariance[i]!
-    }
+    for (let i = 0; i < n; i++) this.#covariance[i * n + i] = this.#priorVariance[i]!
     this.#residuals.clear()
     this.#magnitudes.clear()
     this.#samples = 0

@@ -2,7 +2,7 @@ import { BackendModel } from '../estimation/backend-model.js'
 import type { OutputLengthHistogram } from '../estimation/output-lengths.js'
 import { PrefixIndex } from '../estimation/prefix-index.js'
 import type { TrackedRequest } from '../request.js'
-import type { BackendSpec, BackendState, ClassName, Ms, PoolMode, PoolRole, Tokens } from '../types.js'
+import type { BackendSpec, BackendState, ClassName, EngineReport, Ms, PoolMode, PoolRole, Tokens } from '../types.js'
 import { Backpressure } from './backpressure.js'
 import { DecodeSampler } from './decode-sampler.js'
 import { ForeignLoad } from './foreign-load.js'
@@ -11,6 +11,11 @@ import { PacedStreams } from './paced-streams.js'
 import { PrefillClock } from './prefill-clock.js'
 import { PrefillSampler } from './prefill-sampler.js'
 import { SlackGuard } from './slack-guard.js'
+
+/** Memory for the prefixes of one backend, whatever its cache holds, */
+const MAX_PREFIX_BLOCKS = 16_384
+/** and the weight of one prompt in the average size of their blocks. */
+const BLOCK_GAIN = 0.05
 
 interface PacedClass {
   readonly name: ClassName
@@ -42,11 +47,13 @@ export class Backend {
   readonly paced: PacedClass[] = []
   readonly pacedStreams = new PacedStreams()
   readonly model = new BackendModel()
-  readonly prefixes = new PrefixIndex()
+  readonly prefixes = new PrefixIndex(MAX_PREFIX_BLOCKS)
   readonly prefill = new PrefillClock()
   readonly slack = new SlackGuard()
   readonly backpressure = new Backpressure()
   readonly foreign = new ForeignLoad()
+  /** Of the prompts that it gets; 0 = none had blocks yet. */
+  #tokensPerBlock = 0
   readonly #prefillSamples = new PrefillSampler(this.model)
   readonly #decodeSamples = new DecodeSampler(this.model)
 
@@ -66,6 +73,26 @@ export class Backend {
     if (prefixHashes.length === 0 || promptBytes <= 0) return request.promptTokens
     const tokensPerBlock = request.promptTokens * prefixBlockBytes / promptBytes
     return Math.max(1, Math.round(request.promptTokens - this.prefixes.cachedTokens(prefixHashes, tokensPerBlock)))
+  }
+
+  /** It came back from a restart: it holds no prefix, and may be faster or slower than before. */
+  restarted(): void {
+    this.prefixes.clear()
+    this.model.distrust()
+  }
+
+  /** Its engine said something of itself. */
+  reported(report: EngineReport, nowMs: Ms): void {
+    this.foreign.reported(report, this.requests, nowMs)
+    this.slack.invalidate()
+    this.#limitPrefixes()
+  }
+
+  /** No more prefixes are cached than the KV cache has room for, as far as that and the size of a block are known. */
+  #limitPrefixes(): void {
+    const { capacityTokens } = this.foreign
+    if (capacityTokens === undefined || this.#tokensPerBlock === 0) return
+    this.prefixes.limitTo(Math.min(MAX_PREFIX_BLOCKS, Math.max(1, capacityTokens / this.#tokensPerBlock)))
   }
 
   /** Time until all prefill outstanding here has answered. */
@@ -94,7 +121,7 @@ export class Backend {
     this.contextTokens += lease.contextTokens
     this.prefills.push(lease)
     this.#pace(lease, 1)
-    this.prefixes.insert(lease.request.spec.prefixHashes)
+    this.#insertPrefix(lease.request)
     this.slack.invalidate()
   }
 
@@ -124,6 +151,12 @@ export class Backend {
   /** A stream reports `outputTokens`: a decode step can be timed if nothing else happened since its last report. */
   timeDecode(lease: Lease, outputTokens: Tokens, nowMs: Ms): void {
     if (this.prefills.length === 0) this.#decodeSamples.progress(lease, outputTokens, nowMs)
+  }
+
+  #insertPrefix({ promptTokens, spec: { prefixHashes, prefixBlockBytes, promptBytes } }: TrackedRequest): void {
+    if (prefixHashes.length === 0) return
+    if (promptBytes > 0) this.#tokensPerBlock += (this.#tokensPerBlock === 0 ? 1 : BLOCK_GAIN) * (promptTokens * prefixBlockBytes / promptBytes - this.#tokensPerBlock)
+    this.prefixes.insert(prefixHashes)
   }
 
   #pace(lease: Lease, change: 1 | -1): void {

@@ -1,3 +1,4 @@
+import { OPTIMISTIC } from '../../estimation/backend-model.js'
 import type { Explanation } from '../../events.js'
 import type { Fleet } from '../../fleet.js'
 import type { Backend } from '../../ledger/backend.js'
@@ -173,10 +174,12 @@ class SloPlacement implements Placement {
 
   #explain(request: TrackedRequest, best: Backend, score: number, runnerUp: Backend | undefined, runnerUpScore: number, nowMs: Ms): void {
     const uncachedTokens = best.uncachedTokens(request)
-    const ttftMs = nowMs - request.spec.receivedAtMs + best.backlogMs(nowMs) + best.model.prefillMs(uncachedTokens)
+    const prefillMs = best.model.prefillMs(uncachedTokens)
+    const ttftMs = nowMs - request.spec.receivedAtMs + best.backlogMs(nowMs) + prefillMs
     this.figures = {
       uncachedTokens,
       predictedTtftMs: ttftMs,
+      predictedTtftErrorMs: prefillMs - best.model.prefillQuantileMs(uncachedTokens, OPTIMISTIC),
       predictedTpotMs: predictedTpotMs(stepMs(best, 1, request.promptTokens), best.prefill.share(nowMs), request.tpotMs, request.lengths.mean()),
       score,
       ...runnerUp !== undefined && { runnerUp: runnerUp.spec.id, runnerUpScore },
