@@ -35,8 +35,8 @@ export class TrackedRequest {
   lease: Lease | undefined
   queuedAtMs: Ms
   attempts = 0
-  /** Backends whose attempt failed; not tried again. */
-  readonly failedOn: BackendId[] = []
+  /** Backends whose attempt failed, and those that do not speak its protocol; not tried (again). */
+  readonly failedOn: BackendId[]
   heldBy: HeldBy | undefined
   /** All backends turned it down; until then it is enough to ask those that changed since. */
   askAllAtMs: Ms = -Infinity
@@ -53,6 +53,7 @@ export class TrackedRequest {
 
   constructor(spec: RequestSpec, serviceClass: ServiceClass, sequence: number, promptTokens: Tokens, lengths: OutputLengthHistogram, tokenMs: Ms, nowMs: Ms) {
     this.spec = spec
+    this.failedOn = spec.unfit === undefined ? [] : [...spec.unfit]
     this.class = serviceClass
     this.sequence = sequence
     this.promptTokens = promptTokens

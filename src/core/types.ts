@@ -117,6 +117,8 @@ export interface RequestSpec {
   readonly prefixBlockBytes: Bytes
   /** Stable key of a conversation or user, where one is known. */
   readonly sessionKey: string | undefined
+  /** Backends that do not speak its protocol, and so are never asked; absent = none. */
+  readonly unfit?: readonly BackendId[] | undefined
 }
 
 /** What an engine says of itself. A field that is missing is unknown: never zero, never full. */

@@ -10,6 +10,7 @@ import { createDataPlane } from '../../src/gateway/index.js'
 import { Runtime } from '../../src/runtime/index.js'
 import type { RequestRecord } from '../../src/telemetry/index.js'
 import type { EngineAdapter } from '../../src/fleet/index.js'
+import { ADAPTERS } from '../../src/fleet/engines/index.js'
 
 /** A fleet that is what the test says: no checks, no timers. */
 export class StaticFleet implements Fleet {
@@ -26,7 +27,7 @@ export class StaticFleet implements Fleet {
       return [id, {
         id, pool, origin: url.origin, basePath: url.pathname.replace(/\/$/, ''), apiKey: backend.api_key, tls: undefined,
         costPerHour: undefined, engine: backend.engine, state: 'up' as BackendState, models: backend.models,
-        adapter: { reportsUsageWhenAsked: backend.engine !== 'openai', ...(backend.engine === 'vllm' && { continuation: { tokenIds: true } }) } as EngineAdapter,
+        adapter: { lacks: ADAPTERS[backend.engine].lacks, reportsUsageWhenAsked: backend.engine !== 'openai', ...(backend.engine === 'vllm' && { continuation: { tokenIds: true } }) } as EngineAdapter,
       }] as const
     })))
   }

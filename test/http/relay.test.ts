@@ -136,6 +136,21 @@ t.test('TGI, completions, embeddings and the allow-list', async t => {
   t.equal(upstream.seen.length, 4)
 })
 
+t.test('a protocol goes to the servers that speak it, where there are any', async t => {
+  const answering = (name: string): Script => (_seen, response) => { response.writeHead(200, { 'content-type': 'application/json' }).end(`{"by":"${name}"}`) }
+  const [vllm, tgi] = await Promise.all([scriptedUpstream(answering('vllm')), scriptedUpstream(answering('tgi'))])
+  t.teardown(() => Promise.all([vllm.close(), tgi.close()]))
+  const gateway = await startGateway(t, { pools: { main: { backends: [{ url: vllm.url, name: 'v', engine: 'vllm' }, { url: tgi.url, name: 't', engine: 'tgi' }] } } })
+  const answeredBy = async (path: string, body: string) => (JSON.parse((await send(gateway.url + path, body).answer).text) as { by?: string, error_type?: string })
+  for (let i = 0; i < 6; i++) {
+    for (const path of ['/generate', '/']) t.match(await answeredBy(path, '{"inputs":"hi"}'), { by: 'tgi' }, path)
+    for (const path of ['/v1/responses', '/v1/embeddings']) t.match(await answeredBy(path, '{"model":"m","input":"hi"}'), { by: 'vllm' }, path)
+    t.match(await answeredBy('/generate', '{"text":"hi"}'), { by: /vllm|tgi/ }, 'none of them: whoever it reaches answers')
+  }
+  gateway.fleet.setState('t', 'down')
+  t.match(await answeredBy('/generate', '{"inputs":"hi"}'), { error_type: /./ }, 'the only one that could is down')
+})
+
 t.test('a client that leaves a passed-through request is gone for the backend too', async t => {
   const { gateway, upstream } = await setUp(t, () => {})
   await isSoon(t, 'the backend saw it', async () => {

@@ -1,5 +1,6 @@
 import type { EngineReport, Ms, Tokens } from '../../core/index.js'
 import type { EngineKind } from '../../config/index.js'
+import type { Dialect } from '../../protocol/index.js'
 import type { MetricSet } from '../prometheus.js'
 
 /** One answer to a health probe. A server that shuts down answers like one that is down: it wants nothing new either way. */
@@ -60,4 +61,6 @@ export interface EngineAdapter {
   readonly reportsUsageWhenAsked: boolean
   /** Can it go on with an answer that another server began? Absent: no. */
   readonly continuation?: { readonly tokenIds: boolean }
+  /** Dialects that it surely does not serve, so that requests in them go to other backends where there are any; absent: none is known. */
+  readonly lacks?: readonly Dialect[]
 }

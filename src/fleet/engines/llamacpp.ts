@@ -21,6 +21,7 @@ export const llamacpp: EngineAdapter = {
   facts: [openaiModels, { path: '/props', read: readProps }],
   aliases: () => [],
   reportsUsageWhenAsked: true,
+  lacks: ['tgi-generate', 'sglang-generate'],
 }
 
 function read(metrics: MetricSet): EngineReading {

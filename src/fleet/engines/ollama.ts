@@ -9,4 +9,5 @@ export const ollama: EngineAdapter = {
   facts: [openaiModels],
   aliases: (model) => model.endsWith(':latest') ? [model.slice(0, -':latest'.length)] : [],
   reportsUsageWhenAsked: true,
+  lacks: ['tgi-generate', 'sglang-generate'],
 }

@@ -26,6 +26,7 @@ export const sglang: EngineAdapter = {
   aliases: () => [],
   reportsUsageWhenAsked: true,
   continuation: { tokenIds: false },
+  lacks: ['tgi-generate'],
 }
 
 function read(metrics: MetricSet): EngineReading {

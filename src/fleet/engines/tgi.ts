@@ -23,6 +23,7 @@ export const tgi: EngineAdapter = {
   // The server does not check the name; `tgi` is what its own examples send.
   aliases: () => ['tgi'],
   reportsUsageWhenAsked: true,
+  lacks: ['sglang-generate', 'openai-responses', 'anthropic-messages', 'scored'],
 }
 
 function read(metrics: MetricSet): EngineReading {

@@ -25,6 +25,7 @@ export const trtllm: EngineAdapter = {
   facts: [openaiModels],
   aliases: () => [],
   reportsUsageWhenAsked: true,
+  lacks: ['tgi-generate', 'sglang-generate', 'anthropic-messages'],
 }
 
 function read(metrics: MetricSet): EngineReading {

@@ -28,6 +28,7 @@ export const vllm: EngineAdapter = {
   aliases: () => [],
   reportsUsageWhenAsked: true,
   continuation: { tokenIds: true },
+  lacks: ['tgi-generate', 'sglang-generate'],
 }
 
 function read(metrics: MetricSet): EngineReading {

@@ -1,8 +1,8 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
-import type { RequestSpec } from '../../core/index.js'
+import type { BackendId, RequestSpec } from '../../core/index.js'
 import {
   checkLimits, endpointOf, headersToBackend, readRequestFields, readTraceContext, SCHEDULED_PATHS, traceparentOf,
-  type Endpoint, type RequestFields, type RequestProblem, type TraceContext,
+  type Dialect, type Endpoint, type RequestFields, type RequestProblem, type TraceContext,
 } from '../../protocol/index.js'
 import { ClientStream } from '../../relay/index.js'
 import type { Job } from '../../runtime/index.js'
@@ -12,17 +12,18 @@ import type { DataPlaneOptions } from '../context.js'
 import { admit, chargeOf, settle } from '../limits/admit.js'
 import { GatewayError } from '../errors.js'
 import { promise, type Promised } from '../slo.js'
+import { unfitFor } from '../unfit.js'
 
 const NO_BODY = Buffer.alloc(0)
 const NO_HEADERS: readonly string[] = []
 
 /** Everything that is scheduled: read, classify, promise, and over to the runtime, which answers. */
-export const generation: FastifyPluginAsync<DataPlaneOptions> = async (app, { runtime, clock, newId }) => {
+export const generation: FastifyPluginAsync<DataPlaneOptions> = async (app, { runtime, fleet, clock, newId }) => {
   for (const path of SCHEDULED_PATHS) {
     const endpoint = endpointOf('POST', path)!
     app.post(path, (request, reply) => {
       const bodyReadAtMs = clock.now()
-      const job = jobOf(request, path, endpoint, bodyReadAtMs, newId)
+      const job = jobOf(request, path, endpoint, bodyReadAtMs, newId, dialect => unfitFor(dialect, () => fleet.backends))
       // Last of all checks: what is refused for any other reason uses nothing of the tenant's limits.
       const permit = admit(request.tenant, chargeOf(job.fields), clock)
       // From here on the answer is the runtime's: it writes to the socket, past the framework.
@@ -40,7 +41,7 @@ export const generation: FastifyPluginAsync<DataPlaneOptions> = async (app, { ru
 }
 
 /** All that is known of a request before it is scheduled; throws where it is not valid. */
-function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, bodyReadAtMs: number, newId: () => string): Omit<Job, 'client' | 'limitHeaders' | 'onEnd'> {
+function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, bodyReadAtMs: number, newId: () => string, unfit: (dialect: Dialect) => readonly BackendId[] | undefined): Omit<Job, 'client' | 'limitHeaders' | 'onEnd'> {
   const { tenant, settings: current, requestId, receivedAtMs, wallTimeMs } = request
   const { headers } = request.raw
   const read = readRequestFields(endpoint, (request.body as Buffer | undefined) ?? NO_BODY)
@@ -55,7 +56,7 @@ function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, bodyRe
   const caller = readTraceContext(headers)
   const trace = current.config.telemetry.otlp_endpoint === undefined ? undefined : traceOf(caller, newId)
   return {
-    spec: specOf(requestId, tenant.name, receivedAtMs, fields, promised),
+    spec: specOf(requestId, tenant.name, receivedAtMs, fields, promised, unfit(fields.dialect)),
     fields,
     errorShape: endpoint.errorShape,
     route: classified.route,
@@ -81,7 +82,7 @@ function traceOf(caller: TraceContext | undefined, newId: () => string): TraceId
   return { traceId: caller?.traceId ?? hex(), spanId: hex().slice(16), parentId: caller?.parentId, flags: caller?.flags ?? '01' }
 }
 
-function specOf(id: string, tenant: string, receivedAtMs: number, fields: RequestFields, promised: Promised): RequestSpec {
+function specOf(id: string, tenant: string, receivedAtMs: number, fields: RequestFields, promised: Promised, unfit: readonly BackendId[] | undefined): RequestSpec {
   return {
     id,
     kind: fields.dialect === 'scored' ? 'scored' : 'generation',
@@ -98,6 +99,7 @@ function specOf(id: string, tenant: string, receivedAtMs: number, fields: Reques
     prefixHashes: fields.prefixHashes,
     prefixBlockBytes: fields.prefixBlockBytes,
     sessionKey: fields.sessionKey,
+    unfit,
   }
 }
 
