@@ -1,6 +1,6 @@
 import PQueue from 'p-queue'
-import type { Clock, Ms } from '../core/index.js'
-import type { FleetBackend } from '../fleet/index.js'
+import type { BackendId, Clock, Ms } from '../core/index.js'
+import type { Fleet, FleetBackend } from '../fleet/index.js'
 import { Upstream } from '../relay/index.js'
 import type { Lease } from './lease.js'
 
@@ -39,14 +39,59 @@ export class BackendLink {
     }))
   }
 
-  /** Resolves when nothing runs any more. */
-  onIdle(): Promise<void> {
-    return this.#executor.onIdle()
-  }
-
   /** What runs may finish; then the connections close. */
   async retire(): Promise<void> {
     await this.#executor.onIdle()
     await this.upstream.close()
+  }
+}
+
+/** The links to all backends of the fleet, each made when it is first needed. */
+export class BackendLinks {
+  readonly #links = new Map<BackendId, BackendLink>()
+  readonly #fleet: Fleet
+  readonly #clock: Clock
+  readonly #connectTimeoutMs: () => Ms
+
+  constructor(fleet: Fleet, clock: Clock, connectTimeoutMs: () => Ms) {
+    this.#fleet = fleet
+    this.#clock = clock
+    this.#connectTimeoutMs = connectTimeoutMs
+  }
+
+  /** Attempts that hold a place, over all backends. */
+  get running(): number {
+    let running = 0
+    for (const link of this.#links.values()) running += link.running
+    return running
+  }
+
+  of(backend: FleetBackend): BackendLink {
+    let link = this.#links.get(backend.id)
+    if (link === undefined) {
+      link = new BackendLink(backend, this.#connectTimeoutMs(), this.#capOf(backend.id), this.#clock)
+      this.#links.set(backend.id, link)
+    }
+    return link
+  }
+
+  /** After the fleet has changed: links to backends that stay get the new limits, the others end after what they carry. */
+  sync(): void {
+    for (const [id, link] of this.#links) {
+      if (this.#fleet.get(id) === link.backend) {
+        link.configure(this.#connectTimeoutMs(), this.#capOf(id))
+        continue
+      }
+      this.#links.delete(id)
+      void link.retire()
+    }
+  }
+
+  async destroy(): Promise<void> {
+    await Promise.all([...this.#links.values()].map(link => link.upstream.destroy()))
+  }
+
+  #capOf(id: BackendId): number | undefined {
+    return this.#fleet.specs().find(spec => spec.id === id)?.maxInflight
   }
 }

@@ -1,12 +1,12 @@
 import { createScheduler, outcomeOf, type BackendId, type Clock, type Decision, type Ending, type Ms, type Scheduler, type SchedulerEvent, type SchedulerState, type Tokens, type Usage } from '../core/index.js'
 import type { Config } from '../config/index.js'
 import type { Fleet, FleetBackend, FleetChange } from '../fleet/index.js'
-import { lengthOf, traceparentOf, withIncludeUsage, type ErrorCode } from '../protocol/index.js'
-import { Attempt, Continuation, Sweep, type AttemptRequest, type AttemptResult, type Upstream } from '../relay/index.js'
-import { attemptSpanId } from '../telemetry/index.js'
+import type { ErrorCode } from '../protocol/index.js'
+import { Attempt, Continuation, Sweep, type AttemptResult, type Upstream } from '../relay/index.js'
 import { Alarm } from './alarm.js'
 import { refuse, type Refusal } from './answers.js'
-import { BackendLink } from './backends.js'
+import { attemptRequest } from './attempt-request.js'
+import { BackendLinks, type BackendLink } from './backends.js'
 import { fleetSpec } from './fleet-spec.js'
 import { Lease } from './lease.js'
 import { LoopWatch } from './loop-watch.js'
@@ -17,9 +17,6 @@ import type { Job, RuntimeGauges, RuntimeOptions, RuntimeTelemetry } from './typ
 
 /** When a client that was shed for the gateway's own saturation should come back. */
 const SATURATED_RETRY_MS: Ms = 1000
-
-/** Dialects whose streams say the usage when asked by `stream_options`. */
-const USAGE_ON_DEMAND = new Set(['openai-chat', 'openai-completions'])
 
 /**
  * Owns the scheduler: tells it what happens, carries out what it decides, and sees to it that each request has exactly one
@@ -36,7 +33,7 @@ export class Runtime implements RunListener {
   readonly #retries: RetryBudget
   readonly #loop: LoopWatch
   readonly #runs = new Map<string, Run>()
-  readonly #links = new Map<BackendId, BackendLink>()
+  readonly #links: BackendLinks
   readonly #events: SchedulerEvent[] = []
   readonly #idle: (() => void)[] = []
   readonly #unsubscribe: () => void
@@ -52,6 +49,7 @@ export class Runtime implements RunListener {
     this.#fleet = fleet
     this.#telemetry = telemetry
     this.#clock = clock
+    this.#links = new BackendLinks(fleet, clock, () => this.#config.timeouts.connect)
     this.#sweep = new Sweep(clock)
     this.#loop = new LoopWatch(clock)
     this.#alarm = new Alarm(clock, () => this.#feed({ type: 'tick' }))
@@ -70,11 +68,9 @@ export class Runtime implements RunListener {
   }
 
   get gauges(): RuntimeGauges {
-    let running = 0
-    for (const link of this.#links.values()) running += link.running
     let waiting = 0
     for (const run of this.#runs.values()) if (run.lease === undefined) waiting++
-    return { requests: this.#runs.size, waiting, leases: this.#leases, watched: this.#sweep.size, running }
+    return { requests: this.#runs.size, waiting, leases: this.#leases, watched: this.#sweep.size, running: this.#links.running }
   }
 
   schedulerState(): SchedulerState {
@@ -189,7 +185,7 @@ export class Runtime implements RunListener {
       return this.onAttemptEnded(run, GONE)
     }
     run.gaps = this.#telemetry.intervals(run.job.spec.class, backend.pool, backend.id)
-    const link = this.#link(backend)
+    const link = this.#links.of(backend)
     link.run(lease, () => this.#start(run, lease, link))
   }
 
@@ -356,35 +352,15 @@ export class Runtime implements RunListener {
 
   #syncBackends(): void {
     this.#feed({ type: 'configure', fleet: fleetSpec(this.#config, this.#fleet) })
-    for (const [id, link] of this.#links) {
-      if (this.#fleet.get(id) === link.backend) {
-        link.configure(this.#config.timeouts.connect, this.#capOf(id))
-        continue
-      }
-      this.#links.delete(id)
-      void link.retire()
-    }
+    this.#links.sync()
     for (const backend of this.#fleet.backends) this.#feed({ type: 'backend_state', backend: backend.id, state: backend.state })
-  }
-
-  #link(backend: FleetBackend): BackendLink {
-    let link = this.#links.get(backend.id)
-    if (link === undefined) {
-      link = new BackendLink(backend, this.#config.timeouts.connect, this.#capOf(backend.id), this.#clock)
-      this.#links.set(backend.id, link)
-    }
-    return link
-  }
-
-  #capOf(id: BackendId): number | undefined {
-    return this.#fleet.specs().find(spec => spec.id === id)?.maxInflight
   }
 
   // The end.
 
   /** The connections to a backend, for requests that are not scheduled. */
   upstreamOf(backend: FleetBackend): Upstream {
-    return this.#link(backend).upstream
+    return this.#links.of(backend).upstream
   }
 
   /** New requests are refused; resolves when the rest is answered, or when `graceMs` is over and what still runs has been cut with an error. */
@@ -417,30 +393,8 @@ export class Runtime implements RunListener {
     this.#unsubscribe()
     this.#alarm.clear()
     this.#loop.stop()
-    await Promise.all([...this.#links.values()].map(link => link.upstream.destroy()))
+    await this.#links.destroy()
   }
-}
-
-/**
- * The body as it came, but for the question about usage where the engine answers it and the client did not ask, and for
- * what a continuation needs. Undefined: this backend cannot take the answer over.
- */
-function attemptRequest({ job, timeline, continuation }: Run, backend: FleetBackend): AttemptRequest | undefined {
-  const { fields, trace } = job
-  const ask = fields.stream && !fields.includeUsage && USAGE_ON_DEMAND.has(fields.dialect) && backend.adapter.reportsUsageWhenAsked
-  const body = continuation === undefined ? asked(job, ask) : continuation.body(backend.adapter.continuation, ask)
-  if (body === undefined) return undefined
-  const headers = [...job.headers]
-  if (backend.apiKey !== undefined && !job.credentialsPassed) headers.push('authorization', `Bearer ${backend.apiKey}`)
-  if (trace !== undefined) headers.push('traceparent', traceparentOf(trace.traceId, attemptSpanId(trace.spanId, timeline.attempts), trace.flags))
-  return { method: job.method, path: job.target, headers, body, dialect: fields.dialect, stripUsage: ask }
-}
-
-/** The body, with the question about usage where it is to be asked. */
-function asked({ body, fields }: Job, ask: boolean): Buffer | undefined {
-  if (body === undefined || !ask) return body
-  const pieces = withIncludeUsage(body, fields)
-  return Buffer.concat(pieces, lengthOf(pieces))
 }
 
 const retryOptions = ({ retries }: Config) => ({ ratio: retries.budget_ratio, minPerSecond: retries.min_per_second })
