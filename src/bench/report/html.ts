@@ -1,6 +1,6 @@
 import { escapeHtml, htmlPage, lineChart, type Series } from '../../simulator/index.js'
 import type { Distribution, LoadSummary } from '../summary.js'
-import { curve, kneeOf, loadsOf, type BenchResult } from './result.js'
+import { curve, curveLoads, kneeOf, loadsOf, type BenchResult } from './result.js'
 import { benchTable } from './table.js'
 
 /** The result as one page that needs nothing else. */
@@ -41,7 +41,7 @@ function curveCharts(result: Exclude<BenchResult, { kind: 'loads' }>, targets: r
   const latency: Series[] = targets.map(target => {
     const bend = result.kind === 'sweep' ? kneeOf(result.sweeps.find(sweep => sweep.target === target)!) : undefined
     return {
-      name: target, points: curve(loads.filter(load => load.target === target)),
+      name: target, points: curve(curveLoads(loads.filter(load => load.target === target))),
       mark: bend === undefined ? undefined : { at: [bend.output_tokens_per_s, bend.p90_ttft_ms] as const, title: `${target}: knee` },
     }
   })

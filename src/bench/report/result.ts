@@ -15,15 +15,21 @@ export type BenchResult =
   | { readonly kind: 'sweep', readonly sweeps: readonly Sweep[] }
   | { readonly kind: 'maximum', readonly maxima: readonly MaximumGoodput[] }
 
+/** Of rates and concurrencies, which differ in kind, those that make one curve: the rates where there are enough of them. */
+export function curveLoads(loads: readonly LoadSummary[]): readonly LoadSummary[] {
+  const open = loads.filter(load => load.concurrency === null)
+  const closed = loads.filter(load => load.concurrency !== null)
+  return open.length >= 3 || closed.length === 0 ? open : closed
+}
+
 /** A curve's points: output tokens per second against the p90 of TTFT, in ms. */
 export function curve(loads: readonly LoadSummary[]): (readonly [number, number])[] {
   return loads.flatMap(load => load.p90_ttft_ms === null ? [] : [[load.output_tokens_per_s, load.p90_ttft_ms] as const]).sort((a, b) => a[0] - b[0])
 }
 
-/** Where a sweep's curve bends: throughput beyond it is paid for with latency. Of the rates where there are enough of them, else of the concurrencies. */
+/** Where a sweep's curve bends: throughput beyond it is paid for with latency. */
 export function kneeOf({ loads }: Sweep): { readonly output_tokens_per_s: number, readonly p90_ttft_ms: number, readonly rate_per_s: number | null, readonly concurrency: number | null } | undefined {
-  const open = loads.filter(load => load.concurrency === null)
-  const considered = open.length >= 3 ? open : loads.filter(load => load.concurrency !== null)
+  const considered = curveLoads(loads)
   const at = knee(curve(considered))
   if (at === undefined) return undefined
   const load = considered.find(entry => entry.output_tokens_per_s === at[0] && entry.p90_ttft_ms === at[1])!
