@@ -8,14 +8,13 @@ import type { Backend } from './ledger/backend.js'
 import { Lease } from './ledger/lease.js'
 import { OpenBackends, servable } from './open-backends.js'
 import { inOrder } from './ordering/class-order.js'
-import { DrainRate } from './ordering/drain-rate.js'
-import { Heap } from './ordering/heap.js'
 import type { Lane, Prospect } from './ordering/lane.js'
+import { WaitingRoom } from './ordering/waiting-room.js'
 import type { Placement } from './placement/placement.js'
 import { createPlacement } from './placement/registry.js'
 import { TrackedRequest } from './request.js'
 import { schedulerState } from './state.js'
-import type { AttemptVerdict, BackendId, BackendState, ClassName, Ms, Random, RefusalReason, RequestId, RequestSpec, ServiceClass, Usage } from './types.js'
+import type { AttemptVerdict, BackendId, BackendState, Ms, Random, RefusalReason, RequestId, RequestSpec, ServiceClass, Usage } from './types.js'
 
 /** How soon to look again at what is held for a reason that time alone may end. */
 const LOOK_AGAIN_MS = 20
@@ -43,11 +42,9 @@ class SloScheduler implements Scheduler {
   readonly #placement: Placement
   readonly #admission: Admission
   readonly #knowledge = new Knowledge()
+  readonly #waiting: WaitingRoom
   readonly #order: Lane[] = []
   readonly #requests = new Map<RequestId, TrackedRequest>()
-  readonly #queuedByClass = new Map<ClassName, number>()
-  readonly #drain = new Map<ClassName, DrainRate>()
-  readonly #expiries = new Heap<TrackedRequest>((a, b) => a.expiresAtMs < b.expiresAtMs || (a.expiresAtMs === b.expiresAtMs && a.sequence < b.sequence))
   readonly #open = new OpenBackends()
   /** Only the SLO policy refuses or puts back what cannot make its targets. */
   readonly #judges: boolean
@@ -55,7 +52,6 @@ class SloScheduler implements Scheduler {
   /** Backends that may take what they turned down before: one, all or none. */
   #changed: Backend | 'all' | 'none' = 'all'
   #sequence = 0
-  #waiting = 0
   /** Until when sheddable work is refused. */
   #shedUntilMs: Ms = -Infinity
   #nowMs: Ms
@@ -68,6 +64,7 @@ class SloScheduler implements Scheduler {
     this.#options = options
     this.#random = random
     this.#fleet = new Fleet(options.fleet)
+    this.#waiting = new WaitingRoom(this.#fleet)
     this.#placement = createPlacement(options.policy, { random, fleet: this.#fleet })
     this.#admission = new Admission(options.admission, random)
     this.#judges = options.policy === 'slo' && options.admission.mode !== 'off'
@@ -103,7 +100,7 @@ class SloScheduler implements Scheduler {
   }
 
   state(nowMs: Ms): SchedulerState {
-    return schedulerState(this.#options, this.#admission, this.#fleet, this.#drain, Math.max(nowMs, this.#nowMs))
+    return schedulerState(this.#options, this.#admission, this.#fleet, this.#waiting.drain, Math.max(nowMs, this.#nowMs))
   }
 
   #arrive(spec: RequestSpec): void {
@@ -122,44 +119,12 @@ class SloScheduler implements Scheduler {
       return
     }
     this.#requests.set(spec.id, request)
-    this.#enqueue(request, lane)
+    this.#waiting.enter(request, lane, this.#nowMs)
   }
 
   /** A class that may be shed, and has work waiting already, goes first when classes that may not be are losing requests. */
   #sheds({ name, sheddable }: ServiceClass): boolean {
-    return sheddable && this.#nowMs < this.#shedUntilMs && this.#queued(name) > 0 && this.#admission.effectiveMode(this.#nowMs) === 'enforce'
-  }
-
-  #enqueue(request: TrackedRequest, lane: Lane): void {
-    request.queuedAtMs = this.#nowMs
-    lane.push(request)
-    this.#waiting++
-    if (request.interactive) this.#fleet.interactiveQueued++
-    this.#queuedByClass.set(request.class.name, this.#queued(request.class.name) + 1)
-  }
-
-  /** Out of the queue, for whatever reason; `inTime` = sent, with its targets in reach. */
-  #dequeue(request: TrackedRequest, inTime = false): void {
-    request.lane?.remove(request)
-    this.#waiting--
-    if (request.interactive) this.#fleet.interactiveQueued--
-    const name = request.class.name
-    this.#queuedByClass.set(name, this.#queued(name) - 1)
-    this.#drainRate(name).departed(this.#nowMs)
-    if (request.interactive && request.attempts === 0) this.#fleet.minShares.left(request.class, inTime, this.#nowMs)
-  }
-
-  #queued(name: ClassName): number {
-    return this.#queuedByClass.get(name) ?? 0
-  }
-
-  #drainRate(name: ClassName): DrainRate {
-    let rate = this.#drain.get(name)
-    if (rate === undefined) {
-      rate = new DrainRate(this.#nowMs)
-      this.#drain.set(name, rate)
-    }
-    return rate
+    return sheddable && this.#nowMs < this.#shedUntilMs && this.#waiting.queued(name) > 0 && this.#admission.effectiveMode(this.#nowMs) === 'enforce'
   }
 
   #progress(id: RequestId, outputTokens: number): void {
@@ -183,10 +148,10 @@ class SloScheduler implements Scheduler {
     if (continues) {
       // The rest is owed, whatever the targets; the wait for it is counted from now.
       request.forecastUntilMs = Infinity
-      this.#expiries.retain((other) => other !== request)
+      this.#waiting.unwatch(request)
       request.expiresAtMs = this.#nowMs + request.class.maxQueueMs
     }
-    this.#enqueue(request, lane)
+    this.#waiting.enter(request, lane, this.#nowMs)
     if (!servable(request, lane)) this.#leave(request, 'no_healthy_backend')
   }
 
@@ -198,7 +163,7 @@ class SloScheduler implements Scheduler {
       if (verdict === 'success') this.#succeeded(lease, usage)
       this.#fleet.shares.charge(request.spec.tenant, 0, usage?.outputTokens ?? lease.outputTokens)
       this.#release(request, verdict, retryAfter)
-    } else this.#dequeue(request)
+    } else this.#waiting.leave(request, false, this.#nowMs)
     this.#requests.delete(id)
   }
 
@@ -245,24 +210,14 @@ class SloScheduler implements Scheduler {
   }
 
   #expire(): void {
-    for (let next = this.#nextExpiry(); next !== undefined && next.expiresAtMs <= this.#nowMs; next = this.#nextExpiry()) {
+    for (let next = this.#waiting.nextExpiry(); next !== undefined && next.expiresAtMs <= this.#nowMs; next = this.#waiting.nextExpiry()) {
       this.#leave(next, 'queue_expired')
     }
   }
 
-  /** The waiting request that expires first; entries of those that left are dropped on the way. */
-  #nextExpiry(): TrackedRequest | undefined {
-    let next = this.#expiries.peek()
-    while (next !== undefined && next.lane === undefined) {
-      this.#expiries.pop()
-      next = this.#expiries.peek()
-    }
-    return next
-  }
-
   #dispatch(): void {
     this.#lookAgainAtMs = Infinity
-    if (this.#waiting === 0) return
+    if (this.#waiting.size === 0) return
     for (const backend of this.#fleet.backends.values()) backend.settle(this.#nowMs)
     for (const lane of inOrder(this.#fleet.lanes, this.#nowMs, this.#order)) this.#dispatchLane(lane)
   }
@@ -286,7 +241,7 @@ class SloScheduler implements Scheduler {
       this.#lookAgainAtMs = Math.min(this.#lookAgainAtMs, request.askAllAtMs)
       return false
     }
-    this.#dequeue(request, request.prospect === 'good' && this.#nowMs < request.dueAtMs)
+    this.#waiting.leave(request, request.prospect === 'good' && this.#nowMs < request.dueAtMs, this.#nowMs)
     request.attempts++
     request.lease = new Lease(request, backend, this.#nowMs)
     this.#fleet.shares.charge(request.spec.tenant, request.promptTokens, 0)
@@ -346,19 +301,18 @@ class SloScheduler implements Scheduler {
   #settle(id: RequestId): void {
     const request = this.#requests.get(id)
     if (request?.lane === undefined) return
-    if (request.attempts === 0 && this.#queued(request.class.name) > request.class.queueLimit) {
-      this.#dequeue(request)
+    if (request.attempts === 0 && this.#waiting.queued(request.class.name) > request.class.queueLimit) {
+      this.#waiting.leave(request, false, this.#nowMs)
       this.#requests.delete(id)
       this.#refuse('reject', request, 'queue_full')
       return
     }
-    if (this.#expiries.size > 2 * this.#waiting + 64) this.#expiries.retain(({ lane }) => lane !== undefined)
-    this.#expiries.push(request)
+    this.#waiting.watch(request)
   }
 
   /** Out of the queue unserved. */
   #leave(request: TrackedRequest, reason: RefusalReason, type: 'reject' | 'expire' = 'expire'): void {
-    this.#dequeue(request)
+    this.#waiting.leave(request, false, this.#nowMs)
     this.#requests.delete(request.spec.id)
     this.#refuse(type, request, reason)
   }
@@ -366,7 +320,7 @@ class SloScheduler implements Scheduler {
   #refuse(type: 'reject' | 'expire', request: TrackedRequest, reason: RefusalReason): void {
     const { name } = request.class
     const { receivedAtMs, targets: { deadlineMs } } = request.spec
-    const afterMs = reason === 'model_not_found' ? undefined : retryAfterMs(this.#queued(name), this.#drainRate(name).perSecond(this.#nowMs), this.#random)
+    const afterMs = reason === 'model_not_found' ? undefined : retryAfterMs(this.#waiting.queued(name), this.#waiting.drainRate(name, this.#nowMs).perSecond(this.#nowMs), this.#random)
     this.#decisions.push({
       type, id: request.spec.id, reason,
       retryAfterMs: afterMs,
@@ -394,7 +348,7 @@ class SloScheduler implements Scheduler {
 
   /** Asks for a call at the next time that matters, unless one is due by then already. */
   #wake(): void {
-    const atMs = Math.min(this.#nextExpiry()?.expiresAtMs ?? Infinity, this.#lookAgainAtMs)
+    const atMs = Math.min(this.#waiting.nextExpiry()?.expiresAtMs ?? Infinity, this.#lookAgainAtMs)
     if (atMs === Infinity || atMs === this.#wakeAtMs) return
     this.#wakeAtMs = atMs
     this.#decisions.push({ type: 'wake', atMs })
