@@ -4,6 +4,7 @@ import type { Dashboard, Panel } from './dashboard.js'
 const all = new Queries([])
 const ofClass = new Queries(['class'])
 const ofBackend = new Queries(['pool', 'backend'])
+const ofTenant = new Queries(['tenant'])
 
 const overview: Dashboard = {
   name: 'overview', title: 'Sluice: overview', variables: [],
@@ -106,6 +107,22 @@ const backends: Dashboard = {
   ],
 }
 
+const tenants: Dashboard = {
+  name: 'tenant', title: 'Sluice: tenants', variables: [{ label: 'tenant', metric: 'sluice_tenant_requests_total' }],
+  description: 'Who asks, what becomes of it, and what they use. Tenants are the names of configured keys.',
+  rows: [
+    { title: 'Requests', panels: [
+      { title: 'Requests', unit: 'reqps', stacked: true, description: 'That have ended, whatever became of them.', queries: [[ofTenant.rate('sluice_tenant_requests_total', { by: ['tenant'] }), '{{tenant}}']] },
+      { title: 'Share that kept its promise', unit: 'percentunit', description: 'Of requests under targets that were not cancelled.', queries: [[`${ofTenant.rate('sluice_tenant_requests_total', { by: ['tenant'], where: { outcome: 'met' } })} / ${ofTenant.rate('sluice_tenant_requests_total', { by: ['tenant'], where: { outcome: 'met|missed_.+|rejected|expired|failed' } })}`, '{{tenant}}']] },
+      { title: 'Outcomes', unit: 'reqps', stacked: true, description: 'Many `rejected`: at its limits, or asking for what cannot be met. Of `other`: wrong keys.', queries: [[ofTenant.rate('sluice_tenant_requests_total', { by: ['tenant', 'outcome'] }), '{{tenant}} {{outcome}}']] },
+    ] },
+    { title: 'Use', panels: [
+      { title: 'Prompt tokens', unit: 'short', stacked: true, description: 'Per second.', queries: [[ofTenant.rate('sluice_tenant_tokens_total', { by: ['tenant'], where: { direction: 'prompt' } }), '{{tenant}}']] },
+      { title: 'Output tokens', unit: 'short', stacked: true, description: 'Per second.', queries: [[ofTenant.rate('sluice_tenant_tokens_total', { by: ['tenant'], where: { direction: 'output' } }), '{{tenant}}']] },
+    ] },
+  ],
+}
+
 /**
  * Over all replicas. Each replica's own figure divides the cost of every backend by its tokens alone, so that neither their sum nor
  * their mean is the price. With the cost of one backend unknown there is none.
@@ -136,4 +153,4 @@ const cost: Dashboard = {
   ],
 }
 
-export const DASHBOARDS: readonly Dashboard[] = [overview, classes, backends, cost]
+export const DASHBOARDS: readonly Dashboard[] = [overview, classes, tenants, backends, cost]
