@@ -12,7 +12,7 @@ interface Rule { record?: string, alert?: string, expr: string, labels?: { sever
 
 const path = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url))
 const read = (file: string) => readFileSync(path(file), 'utf8')
-const RULES = 'deploy/prometheus/sluice.rules.yml', TESTS = 'test/prometheus/alerts.yml'
+const RULES = 'deploy/prometheus/sluice.rules.yml', TESTS = ['test/prometheus/alerts.yml', 'test/prometheus/burn-rates.yml']
 const rules = (parse(read(RULES)) as { groups: { rules: Rule[] }[] }).groups.flatMap((group) => group.rules)
 const alerts = rules.filter((rule) => rule.alert !== undefined)
 
@@ -38,7 +38,7 @@ t.test('each alert says what, how much and what to do', async (t) => {
 })
 
 t.test('each alert has a test in which it fires and one in which it is quiet', async (t) => {
-  const tests = (parse(read(TESTS)) as { tests: { alert_rule_test: { alertname: string, exp_alerts: unknown[] }[] }[] }).tests.flatMap((one) => one.alert_rule_test)
+  const tests = TESTS.flatMap((file) => (parse(read(file)) as { tests: { alert_rule_test: { alertname: string, exp_alerts: unknown[] }[] }[] }).tests).flatMap((one) => one.alert_rule_test)
   for (const { alert } of alerts) {
     t.ok(tests.some(({ alertname, exp_alerts }) => alertname === alert && exp_alerts.length > 0), `${alert} fires`)
     t.ok(tests.some(({ alertname, exp_alerts }) => alertname === alert && exp_alerts.length === 0), `${alert} is quiet`)
@@ -46,7 +46,7 @@ t.test('each alert has a test in which it fires and one in which it is quiet', a
 })
 
 t.test('promtool accepts rules and configuration, and the tests of the rules pass', { skip: isInstalled('promtool') ? false : 'promtool is not installed (Debian: apt-get install prometheus)' }, async (t) => {
-  for (const args of [['check', 'config', 'deploy/prometheus/prometheus.yml'], ['test', 'rules', TESTS]]) {
+  for (const args of [['check', 'config', 'deploy/prometheus/prometheus.yml'], ['test', 'rules', ...TESTS]]) {
     const { status, stdout, stderr } = spawnSync('promtool', args, { cwd: path('.'), encoding: 'utf8' })
     t.equal(status, 0, `promtool ${args.join(' ')}\n${status === 0 ? '' : stdout + stderr}`)
   }
