@@ -44,9 +44,14 @@ export const realIo: Io = {
   onFault: handler => { process.on('uncaughtException', handler) },
 }
 
+/** How long what is still written may take when all is done. */
+const LINGER_MS = 1_000
+
 /** Runs the program on this process: its arguments, its exit code. */
 export const runProcess = async (program: (args: string[], io: Io) => Promise<number>): Promise<void> => {
   // A reader that closes early (`sluice … | head`) is not a fault of ours.
   process.stdout.on('error', error => { if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(0) })
   process.exitCode = await program(process.argv.slice(2), realIo)
+  // A write that its reader does not take cannot be cancelled, and would keep a process that is done from ending.
+  setTimeout(() => { process.exit() }, LINGER_MS).unref()
 }

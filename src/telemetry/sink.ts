@@ -30,7 +30,17 @@ export function openStdout(onDrop: () => void): Sink {
   stream.on('error', onDrop)
   return {
     write: (line) => { stream.write(line) },
-    close: () => within(CLOSE_MS, (done) => stream.flush(done)),
+    close: async () => {
+      let flushed = false
+      await within(CLOSE_MS, (done) => {
+        stream.flush(() => {
+          flushed = true
+          done()
+        })
+      })
+      // What nobody takes would be tried again for ever, at the exit of the process even without pause.
+      if (!flushed) stream.destroy()
+    },
   }
 }
 

@@ -59,7 +59,10 @@ export class StaticFleet implements Fleet {
   snapshot() { return [] }
   setState(id: string, state: BackendState) {
     this.#backends.get(id)!.state = state
-    for (const listener of this.#listeners) listener({ type: 'state', backend: id, state, why: 'test', inflightLimit: undefined })
+    this.tell({ type: 'state', backend: id, state, why: 'test', inflightLimit: undefined })
+  }
+  tell(change: FleetChange) {
+    for (const listener of this.#listeners) listener(change)
   }
 }
 

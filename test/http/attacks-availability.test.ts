@@ -46,6 +46,29 @@ t.test('18: slow heads, slow bodies and idle connections hold nothing up, and ar
   t.equal((await send(chat, CHAT()).answer).status, 200, 'and after them')
 })
 
+t.test('18: connections that come and go by the thousand leave nothing behind', async t => {
+  const { gateway, upstream, chat } = await underAttack(t)
+  const sockets = () => process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap').length
+  t.equal((await send(chat, CHAT()).answer).status, 200)
+  const before = sockets()
+  for (let round = 0; round < 20; round++) {
+    await Promise.all(Array.from({ length: 100 }, (_, i) => new Promise<void>(resolve => {
+      const socket = connect(gateway.port, '127.0.0.1', () => {
+        if (i % 3 === 1) socket.write('POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n')
+        if (i % 3 === 2) socket.write(post('/v1/chat/completions', [], '{"model"', 1000))
+        if (i % 2 === 0) socket.resetAndDestroy()
+        else socket.destroy()
+      })
+      socket.on('error', () => {})
+      socket.on('close', () => { resolve() })
+    })))
+  }
+  await until(() => sockets() <= before + 10)
+  t.same(gateway.runtime.gauges, IDLE)
+  t.equal(upstream.seen.length, 1)
+  t.equal((await send(chat, CHAT()).answer).status, 200)
+})
+
 t.test('18: clients that do not read cost bounded memory, hold their backend back, and are cut', async t => {
   let written = 0
   const { gateway, chat } = await underAttack(t, { timeouts: { write_stall: '1s' } }, (_seen, response) => {
@@ -66,7 +89,9 @@ t.test('18: clients that do not read cost bounded memory, hold their backend bac
     socket.pause()
     return socket
   })
-  t.teardown(() => { for (const socket of sockets) socket.destroy() })
+  // Some take a byte now and then: that is no reading either.
+  const sip = setInterval(() => { for (const socket of sockets.slice(0, 5)) socket.read(1) }, 50)
+  t.teardown(() => { clearInterval(sip); for (const socket of sockets) socket.destroy() })
   await until(() => gateway.records.length === 20)
   t.ok(gateway.records.every(({ outcome }) => outcome === 'cancelled'), 'cut by the write-stall timeout')
   t.ok(written / 20 < 16 * 2 ** 20, `the backend was held back: ${Math.round(written / 20 / 1024)} KiB per stream`)
@@ -186,6 +211,31 @@ t.test('22: a storm of retries has a bound', async t => {
   await Promise.all(Array.from({ length: 30 }, () => client(0).chat.completions.create({ model: 'm', messages: [] }).catch((error: unknown) => error)))
   t.equal(tries, 30)
   t.equal(upstream.seen.length, 1, 'what is shed costs the backends nothing')
+
+  // Everything is shed, and SDKs retry as they do by default; the times that they are told are written down and cut short.
+  const full = await underAttack(t, { classes: { default: { queue_limit: 0 } } }, () => {})
+  const backends = [{ url: full.upstream.url, name: 'b1', models: ['m'], max_inflight: 1 }]
+  const shed = await underAttack(t, { pools: { main: { backends } }, classes: { default: { queue_limit: 0 } } })
+  const holder = send(shed.chat, CHAT())
+  await until(() => full.upstream.open === 1)
+  const told: number[] = []
+  tries = 0
+  const eager = () => new OpenAI({
+    baseURL: `${shed.gateway.url}/v1`, apiKey: 'k', fetch: async (...call) => {
+      tries++
+      const { status, headers, body } = await fetch(...call)
+      told.push(Number(headers.get('retry-after-ms')))
+      const quick = new Headers(headers)
+      quick.set('retry-after-ms', '1')
+      return new Response(body, { status, headers: quick })
+    },
+  })
+  await Promise.all(Array.from({ length: 30 }, () => eager().chat.completions.create({ model: 'm', messages: [] }).catch((error: unknown) => error)))
+  t.ok(tries > 30 && tries <= 90, `${tries} tries of 30 calls: as often as the SDK itself allows`)
+  t.equal(full.upstream.seen.length, 1, 'and none of them reached the backend')
+  t.ok(new Set(told).size > 20, `they are told ${new Set(told).size} different times, so that they do not come back together`)
+  t.ok(Math.max(...told) / Math.min(...told) > 1.2)
+  holder.leave()
 
   const failing = await underAttack(t, { retries: { max_attempts: 3, budget_ratio: 0.1, min_per_second: 0 } }, (_seen, response) => { response.writeHead(500).end('{}') })
   const pools = { main: { backends: [1, 2, 3].map(n => ({ url: `${failing.upstream.url}/${n}`, name: `f${n}`, models: ['m'] })) } }

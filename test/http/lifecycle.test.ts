@@ -235,3 +235,21 @@ t.test('R31: a key or certificate of a backend that a reload renews takes nothin
   }
   t.match((await running.answer).text, /\[DONE\]\n\n$/)
 })
+
+t.test('26: a standard output that takes nothing holds no request up, nor the end', async t => {
+  const upstream = await scriptedUpstream((seen, response) => {
+    if (seen.method === 'POST') void goodChat()(seen, response)
+    else response.writeHead(200).end('{}')
+  })
+  t.teardown(() => upstream.close())
+  const { child, ended, url } = await startProgram(t, '', 'dist/cli/main.js', '--backend', upstream.url, '--engine', 'vllm', '--port', '0', '--admin-port', '0')
+  child.stdout.pause()
+  const id = 'x'.repeat(100)
+  // Several times what a pipe and its reader hold.
+  for (let round = 0; round < 12; round++) {
+    const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => send(`${url}/v1/chat/completions`, CHAT(), { 'x-request-id': `${id}${round}-${i}` }).answer))
+    if (answers.some(({ status }) => status !== 200)) t.fail(`round ${round}: ${answers.map(({ status }) => status).join()}`)
+  }
+  child.kill('SIGTERM')
+  t.equal(await ended, 0)
+})

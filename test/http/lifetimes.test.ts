@@ -6,6 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
 import { configFrom } from '../../src/config/index.js'
+import { createScheduler } from '../../src/core/index.js'
 import { CHAT, send, STREAMED } from '../helpers/client.js'
 import { IDLE, startGateway } from '../helpers/gateway.js'
 import { chatEvents, goodChat, scriptedUpstream, STREAM_HEAD, type Script } from '../helpers/upstream.js'
@@ -21,7 +22,8 @@ const setUp = async (t: Test, scripts: readonly Script[], more: Record<string, u
   return { upstreams, gateway, written, chat: `${gateway.url}/v1/chat/completions` }
 }
 
-t.setTimeout(60_000)
+// A busy machine takes minutes for what a quiet one does in seconds.
+t.setTimeout(170_000)
 
 t.test('a body is let go of when its answer begins, not when it ends', async t => {
   setFlagsFromString('--expose-gc')
@@ -297,4 +299,19 @@ t.test('R35: 1,100 streams at once, and no cap that nobody configured', async t 
   const answers = await Promise.all(streams.map(({ answer }) => answer))
   t.ok(answers.every(({ status, text }) => status === 200 && text === EVENTS.join('')))
   t.same(gateway.runtime.gauges, IDLE)
+})
+
+t.test('R6: that a server process was replaced is told to the scheduler', async t => {
+  const upstream = await scriptedUpstream(goodChat())
+  t.teardown(() => upstream.close())
+  const events: string[] = []
+  const gateway = await startGateway(t, { pools: { main: { backends: [{ url: upstream.url, name: 'b1', models: ['m'] }] } }, scheduling: { policy: 'slo' } }, {
+    createScheduler: (...args) => {
+      const scheduler = createScheduler(...args)
+      return { state: nowMs => scheduler.state(nowMs), handle: (event, nowMs) => { events.push(event.type === 'backend_restarted' ? `${event.type} ${event.backend}` : event.type); return scheduler.handle(event, nowMs) } }
+    },
+  })
+  gateway.fleet.tell({ type: 'restarted', backend: 'b1' })
+  t.same(events.filter(type => type.startsWith('backend_restarted')), ['backend_restarted b1'])
+  t.equal((await send(`${gateway.url}/v1/chat/completions`, CHAT()).answer).status, 200)
 })
