@@ -5,6 +5,10 @@ export interface Swept {
   sweep(nowMs: Ms): void
 }
 
+/** A round so late is a standstill of this process, or of the machine. */
+const STANDSTILL_MS: Ms = 500
+const MOST_EXCUSED_ROUNDS = 50
+
 /**
  * One timer for all streams. A timer per chunk would be re-armed tens of thousands of times a second; a deadline that is
  * looked at every `intervalMs` costs one comparison, and is late by at most that.
@@ -13,6 +17,8 @@ export class Sweep {
   readonly #items = new Set<Swept>()
   readonly #clock: Clock
   readonly #intervalMs: Ms
+  #lastMs: Ms = 0
+  #excusedRounds = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(clock: Clock, intervalMs: Ms = 100) {
@@ -26,8 +32,11 @@ export class Sweep {
 
   add(item: Swept): void {
     this.#items.add(item)
-    // After a standstill of this process timers come before what has arrived meanwhile; nobody is late whose bytes wait to be read.
-    this.#timer ??= setInterval(() => { setImmediate(() => this.#run()) }, this.#intervalMs)
+    if (this.#timer !== undefined) return
+    this.#excusedRounds = 0
+    this.#lastMs = this.#clock.now()
+    // After a standstill timers come before what has arrived meanwhile; nobody is late whose bytes wait to be read.
+    this.#timer = setInterval(() => { setImmediate(() => this.#run()) }, this.#intervalMs)
   }
 
   /** Nothing is left running when nothing is watched, so that a process can end. */
@@ -40,6 +49,14 @@ export class Sweep {
 
   #run(): void {
     const nowMs = this.#clock.now()
+    const lateMs = nowMs - this.#lastMs - this.#intervalMs
+    this.#lastMs = nowMs
+    // Time in which this process did not run is held against nobody: whom it held up has as long again.
+    if (lateMs > STANDSTILL_MS) this.#excusedRounds = Math.min(MOST_EXCUSED_ROUNDS, Math.ceil(lateMs / this.#intervalMs))
+    if (this.#excusedRounds > 0) {
+      this.#excusedRounds--
+      return
+    }
     for (const item of this.#items) item.sweep(nowMs)
   }
 }

@@ -32,3 +32,25 @@ t.test('after a standstill, what has arrived is read before anybody is called la
   })
   t.ok(seen)
 })
+
+t.test('a standstill is held against nobody, for a bounded time', async t => {
+  let nowMs = 0
+  const sweep = new Sweep({ now: () => nowMs }, 5)
+  const until = (rounds: number) => new Promise<number>(resolve => {
+    let ticks = 0
+    const ticker = setInterval(() => { nowMs += 5; ticks++ }, 5)
+    let looks = 0
+    const item = {
+      sweep() {
+        if (++looks < rounds) return
+        clearInterval(ticker)
+        sweep.remove(item)
+        resolve(ticks)
+      },
+    }
+    sweep.add(item)
+    if (rounds > 1) nowMs += 100_000
+  })
+  t.ok(await until(1) < 10, 'at once')
+  t.ok(await until(2) >= 40, 'as many rounds later as it may be excused')
+})
