@@ -91,10 +91,13 @@ export const startGateway = async (first: Config, io: Io, version: string, reloa
   }
 }
 
+/** Connections that wait to be accepted. Node's default of 511 resets clients that come at once by the thousand; the system may bound it further. */
+const BACKLOG = 16_384
+
 /** Opens a listener and tells its address. @throws Failure that says what to do */
 const listen = async (app: DataPlane['app'], { host, port, tls }: Config['listen'], flag: string): Promise<string> => {
   try {
-    await app.listen({ host, port })
+    await app.listen({ host, port, backlog: BACKLOG })
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     const why = {
