@@ -6,7 +6,7 @@ import { Program, type Answered } from './program.js'
 export const MODEL = 'llama-3.1-8b-instruct'
 
 /** A port that nobody has now. */
-const freePort = (): Promise<number> => new Promise(resolve => {
+export const freePort = (): Promise<number> => new Promise(resolve => {
   const server = createServer().listen(0, '127.0.0.1', () => {
     const { port } = server.address() as AddressInfo
     server.close(() => { resolve(port) })

@@ -50,7 +50,7 @@ const FIRST_TOKEN_MS = 3000
 const IDLE_MS = 2000
 /** The longest that a whole server may take to be found again; on a busy machine much goes by before one even listens. */
 const MOST_RECOVERY_MS = 10_000
-const FOUND_OUT_MS: Readonly<Record<string, number>> = { hang: FIRST_TOKEN_MS, stall: IDLE_MS }
+const FOUND_OUT_MS: Readonly<Record<string, number>> = { hang: FIRST_TOKEN_MS, stall: IDLE_MS, slow: FIRST_TOKEN_MS }
 
 export interface ChaosOptions {
   readonly seconds: number
@@ -72,6 +72,8 @@ export interface ChaosReport {
   readonly checks: readonly Check[]
   /** How requests were lost, or broken off, that should not have been. */
   readonly losses: readonly string[]
+  /** What was broken, and what the gateway thought of its backends, in order. */
+  readonly story: readonly string[]
 }
 
 export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clock): Promise<ChaosReport> {
@@ -118,6 +120,7 @@ export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clo
   }
 
   const injected = new Map<string, number>()
+  const story: [atMs: number, what: string][] = []
   const inject = async () => {
     const whole = backends.filter(backend => backend.wasWhole(Date.now()))
     if (whole.length <= backends.length - MOST_BROKEN) return
@@ -126,17 +129,25 @@ export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clo
     const name = names[Math.floor(random.next() * names.length)]!
     injected.set(name, (injected.get(name) ?? 0) + 1)
     backend.breaks()
+    story.push([Date.now(), `b${backends.indexOf(backend)}: ${name}`])
     await FAULTS[name]!(backend, 300 + 600 * random.next())
     await after(FOUND_OUT_MS[name] ?? 0)
     const untilMs = clock.now() + MOST_RECOVERY_MS
     do await after(300); while (clock.now() < untilMs && !await gateway.isUp(`b${backends.indexOf(backend)}`))
     backend.wholeSinceMs = Date.now()
+    story.push([Date.now(), `b${backends.indexOf(backend)}: whole`])
   }
   const breaker = setInterval(() => { void inject() }, 1000)
 
   const samples: Sample[] = []
+  let asked = false
   const sampler = setInterval(() => {
-    void gateway.memory().then(memory => samples.push({ atMs: clock.now(), ...memory }))
+    if (asked) return
+    asked = true
+    void gateway.memory().then(memory => {
+      asked = false
+      samples.push({ atMs: clock.now(), ...memory })
+    })
   }, 1000 * Math.max(2, seconds / 120))
   await Promise.all(Array.from({ length: streams }, (_, index) => client(index)))
   clearInterval(breaker)
@@ -146,6 +157,9 @@ export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clo
   const held = await gateway.held()
   const lines = await gateway.stop()
   for (const backend of backends) backend.kill()
+
+  for (const { time, backend, state, why } of gateway.changes()) story.push([new Date(time).getTime(), `${backend} is ${state} for the gateway: ${why}`])
+  const secondsIn = (atMs: number) => `after ${((atMs - startedAtMs) / 1000).toFixed(1)} s`
 
   const outcomes = new Map<string, number>()
   for (const { timeline: { id } } of lines) outcomes.set(id, (outcomes.get(id) ?? 0) + 1)
@@ -183,6 +197,7 @@ export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clo
   ] as const).map(([what, holds, figure]) => ({ what, holds, figure: String(figure) }))
   return {
     requests: seen.length, endings, growth, checks,
-    losses: [...stranded, ...lost].map(({ wallTimeMs, timeline, code, detail, attempts }) => `after ${((wallTimeMs + timeline.endedAtMs! - timeline.receivedAtMs - startedAtMs) / 1000).toFixed(1)} s: ${code} ${detail} (${(attempts ?? []).map(({ backend, verdict }) => `${backend} ${verdict}`).join(', ')})`),
+    story: story.sort(([a], [b]) => a - b).map(([atMs, what]) => `${secondsIn(atMs)}: ${what}`),
+    losses: [...stranded, ...lost].map(({ wallTimeMs, timeline, code, detail, attempts }) => `${secondsIn(wallTimeMs + timeline.endedAtMs! - timeline.receivedAtMs)}: ${code} ${detail} (${(attempts ?? []).map(({ backend, verdict }) => `${backend} ${verdict}`).join(', ')})`),
   }
 }

@@ -17,7 +17,7 @@ export class Gateway extends Program {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-chaos-'))
     const file = join(folder, 'sluice.yaml')
     // JSON is YAML.
-    await writeFile(file, JSON.stringify({ ...config, log: { level: 'silent', request_file: join(folder, 'requests.jsonl') } }))
+    await writeFile(file, JSON.stringify({ ...config, log: { level: 'info', requests: false, request_file: join(folder, 'requests.jsonl') } }))
     const gateway = new Gateway(file, folder)
     const [, data, admin] = await gateway.says(/data plane +(http:\S+)[^]*admin plane +(http:\S+)/)
     gateway.dataUrl = data!
@@ -28,6 +28,11 @@ export class Gateway extends Program {
   private constructor(file: string, folder: string) {
     super(['--config', file, '--port', '0', '--admin-port', '0'])
     this.#folder = folder
+  }
+
+  /** When a backend's state changed, by the wall clock, and why; the latest ones of a long run. */
+  changes(): readonly { readonly time: string | number, readonly backend: string, readonly state: string, readonly why: string }[] {
+    return this.said.split('\n').filter(line => line.startsWith('{') && line.endsWith('}') && line.includes('"state"')).map(line => JSON.parse(line) as ReturnType<Gateway['changes']>[number])
   }
 
   async #metrics(): Promise<string> {

@@ -1,18 +1,21 @@
 // Loaded into a program under test (`node --expose-gc --import`), as no part of it: tells its memory, and how a server's answers ended.
 import { subscribe } from 'node:diagnostics_channel'
 
-/** Of each answer: its request's id, when it closed (microseconds of the machine's clock), and whether all of it had gone out. */
+/** Of each answer: its request's id, when that came and when the answer closed (microseconds of the machine's clock), and whether all of it had gone out. */
 let answers = []
+const nowUs = () => Number(process.hrtime.bigint() / 1000n)
 subscribe('http.server.request.start', ({ request, response }) => {
   const id = request.headers['x-request-id']
   if (id === undefined) return
-  response.once('close', () => { answers.push([id, Number(process.hrtime.bigint() / 1000n), response.writableFinished]) })
+  const cameAtUs = nowUs()
+  response.once('close', () => { answers.push([id, cameAtUs, nowUs(), response.writableFinished]) })
 })
 
 const memory = () => {
+  const rssBefore = process.memoryUsage.rss()
   globalThis.gc()
   const { rss, heapUsed, external } = process.memoryUsage()
-  return { rss, heapUsed, external, sockets: process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap').length }
+  return { rssBefore, rss, heapUsed, external, sockets: process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap').length }
 }
 
 process.on('message', wanted => {
