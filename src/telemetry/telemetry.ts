@@ -26,7 +26,7 @@ class Observer implements Telemetry {
   readonly recent = new RecentRequests()
   readonly ledger = new GoodputLedger()
   readonly log
-  readonly #requestLog
+  readonly #logStream: { write(line: string): void }
   readonly #metrics: Metrics
   readonly #exposition: Exposition
   readonly #labels = new LabelNames()
@@ -49,8 +49,8 @@ class Observer implements Telemetry {
     this.#metrics = new Metrics(this.#labels)
     this.#exposition = new Exposition(this.#metrics.registry)
     this.#stdout = logStream === undefined ? openStdout(() => this.#dropped('log')) : undefined
-    this.log = createLogger(config.log.level, wallNow, logStream ?? this.#stdout!)
-    this.#requestLog = createLogger(config.log.level, wallNow, logStream ?? this.#stdout!, { redacted: false })
+    this.#logStream = logStream ?? this.#stdout!
+    this.log = createLogger(config.log.level, wallNow, this.#logStream)
     this.#metrics.gauge('sluice_build_info').set(1, version)
     for (const result of ['applied', 'rejected']) this.#metrics.counter('sluice_config_reloads_total').child(result)
     this.#metrics.gauge('sluice_config_last_reload_success').set(1)
@@ -63,7 +63,6 @@ class Observer implements Telemetry {
   configure(config: Config): void {
     this.#config = config
     this.log.level = config.log.level
-    this.#requestLog.level = config.log.level
     this.#labels.configure(config)
     this.#requestFile = this.#openFile(this.#requestFile, config.log.request_file, 'requests')
     this.#auditFile = this.#openFile(this.#auditFile, config.log.audit_file, 'audit')
@@ -101,7 +100,8 @@ class Observer implements Telemetry {
     this.#otlp?.finished(record)
     this.recent.add(record)
     for (const listener of this.#listeners) listener(record)
-    if (this.#config.log.requests) this.#requestLog[record.outcome === 'failed' ? 'warn' : 'info'](requestLine(record), 'request')
+    const level = record.outcome === 'failed' ? 'warn' : 'info'
+    if (this.#config.log.requests && this.log.isLevelEnabled(level)) this.#logStream.write(requestLine(record, level, this.#wallNow()))
     this.#requestFile?.sink.write(`${JSON.stringify(record)}\n`)
   }
 

@@ -1,5 +1,5 @@
 import { explain, OUTCOMES } from '../../core/index.js'
-import { RECENT_CAPACITY, requestLine, type RequestRecord } from '../../telemetry/index.js'
+import { RECENT_CAPACITY, requestMembers, type RequestRecord } from '../../telemetry/index.js'
 import { GatewayError } from '../errors.js'
 
 const DEFAULT_LIMIT = 100
@@ -31,7 +31,7 @@ export function readFilter(query: unknown): RequestFilter {
 export function requestView(record: RequestRecord): unknown {
   return {
     time: new Date(record.wallTimeMs).toISOString(),
-    ...requestLine(record),
+    ...requestMembers(record),
     ...(record.explanation === undefined ? {} : { decision: explain(record.explanation) }),
   }
 }
