@@ -62,6 +62,8 @@ export interface Check {
   readonly what: string
   readonly holds: boolean
   readonly figure: string
+  /** Of what is judged by a share, the share. A machine that stands still for seconds costs some of it. */
+  readonly share?: number
 }
 
 export interface ChaosReport {
@@ -189,12 +191,12 @@ export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clo
     ['nothing is held afterwards', held === 0, held],
     ['no stream ended silently truncated', (endings.get('truncated') ?? 0) === 0, endings.get('truncated') ?? 0],
     ['exactly one outcome per request', twice === 0 && without === 0, `${twice} twice, ${without} without`],
-    ['requests without a token succeed elsewhere, at least 99.9 %', savedRatio >= 0.999, `${(100 * savedRatio).toFixed(3)} % of ${troubled.length}; ${ended.length - lost.length} had no whole server left`],
+    ['requests without a token succeed elsewhere, at least 99.9 %', savedRatio >= 0.999, `${(100 * savedRatio).toFixed(3)} % of ${troubled.length}; ${ended.length - lost.length} had no whole server left`, savedRatio],
     ['no whole answer differs from the undisturbed one', differing === 0, `${differing} of ${compared}`],
-    ['with continuation every answer is whole', stranded.length === 0, `${stranded.length} of ${continued + stranded.length} broken off; ${brokenOff.length - stranded.length} had no whole server left`],
+    ['with continuation every answer is whole', stranded.length === 0, `${stranded.length} of ${continued + stranded.length} broken off; ${brokenOff.length - stranded.length} had no whole server left`, 1 - stranded.length / Math.max(1, continued + stranded.length)],
     ...(seconds < JUDGED_FROM_SECONDS ? [] : [['memory is flat', grows <= MOST_GROWTH_MIB_PER_MINUTE, `at most ${MOST_GROWTH_MIB_PER_MINUTE} MiB a minute`] as const]),
     ['faults were injected', injected.size > 0, [...injected].map(([name, count]) => `${name} ${count}`).join(', ')],
-  ] as const).map(([what, holds, figure]) => ({ what, holds, figure: String(figure) }))
+  ] as readonly (readonly [string, boolean, string | number, number?])[]).map(([what, holds, figure, share]) => ({ what, holds, figure: String(figure), ...(share !== undefined && { share }) }))
   return {
     requests: seen.length, endings, growth, checks,
     story: story.sort(([a], [b]) => a - b).map(([atMs, what]) => `${secondsIn(atMs)}: ${what}`),
