@@ -19,6 +19,7 @@ export class Backend {
   readonly #speed: number
   readonly #model: string
   #program: Program | undefined
+  #ended = false
   /** Since when it has been whole, by the wall clock; Infinity = it is broken. */
   wholeSinceMs = -Infinity
   readonly #whole: { readonly fromMs: number, readonly toMs: number }[] = []
@@ -48,7 +49,7 @@ export class Backend {
   }
 
   async up(): Promise<void> {
-    if (this.#program !== undefined) return
+    if (this.#program !== undefined || this.#ended) return
     const program = new Program(['emulate', '--model', this.#model, '--port', String(this.#port), '--speed', String(this.#speed), '--json'])
     this.#program = program
     // It may be killed before it is up.
@@ -58,6 +59,12 @@ export class Backend {
   kill(): void {
     this.#program?.kill('SIGKILL')
     this.#program = undefined
+  }
+
+  /** For good: a fault that is under way does not start it again. */
+  end(): void {
+    this.#ended = true
+    this.kill()
   }
 
   /** How the answers since it was last asked ended. */

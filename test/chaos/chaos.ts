@@ -158,7 +158,7 @@ export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clo
 
   const held = await gateway.held()
   const lines = await gateway.stop()
-  for (const backend of backends) backend.kill()
+  for (const backend of backends) backend.end()
 
   for (const { time, backend, state, why } of gateway.changes()) story.push([new Date(time).getTime(), `${backend} is ${state} for the gateway: ${why}`])
   const secondsIn = (atMs: number) => `after ${((atMs - startedAtMs) / 1000).toFixed(1)} s`
