@@ -7,9 +7,9 @@ import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { freePort } from '../bench/relay/proxies.js'
 import type { StreamsOrder, StreamsReport } from './stream-client.js'
 
 const BACKENDS = 64, CLASSES = 20, POOLS = 3
@@ -45,15 +45,6 @@ const CORES = availableParallelism()
 const pinned = (core: 'gateway' | 'load', command: string, args: readonly string[]): [string, readonly string[]] =>
   process.platform === 'linux' && CORES > 1 ? ['taskset', ['-c', core === 'gateway' ? '0' : `1-${CORES - 1}`, command, ...args]] : [command, args]
 const here = (path: string) => new URL(path, import.meta.url).pathname
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 function configuration(upstreamPort: number): object {
   const pools = Array.from({ length: POOLS }, (_, i) => `pool${i}`)
