@@ -1,6 +1,7 @@
 import { Admission } from './admission/admission.js'
 import { forecast } from './admission/feasibility.js'
 import { retryAfterMs } from './admission/retry-after.js'
+import { ById } from './by-id.js'
 import type { Decision, Explanation, FleetSpec, Scheduler, SchedulerEvent, SchedulerOptions, SchedulerState } from './events.js'
 import { Fleet } from './fleet.js'
 import { Knowledge } from './knowledge.js'
@@ -44,7 +45,7 @@ class SloScheduler implements Scheduler {
   readonly #knowledge = new Knowledge()
   readonly #waiting: WaitingRoom
   readonly #order: Lane[] = []
-  readonly #requests = new Map<RequestId, TrackedRequest>()
+  readonly #requests = new ById<TrackedRequest>()
   readonly #open = new OpenBackends()
   /** Only the SLO policy refuses or puts back what cannot make its targets. */
   readonly #judges: boolean
@@ -356,7 +357,7 @@ class SloScheduler implements Scheduler {
 }
 
 /** Which backends an event may have made readier to take work. */
-function changedBy(event: SchedulerEvent, requests: ReadonlyMap<RequestId, TrackedRequest>): Backend | 'all' | 'none' {
+function changedBy(event: SchedulerEvent, requests: ById<TrackedRequest>): Backend | 'all' | 'none' {
   switch (event.type) {
     case 'arrival':
     case 'tick':

@@ -1,8 +1,9 @@
 import type { Clock, Ms, Tokens, Usage } from '../core/index.js'
 import { createStreamMeter, errorEvent, readAnswer, type StreamMeter } from '../protocol/index.js'
-import type { ResponseHandler } from './http1/connection.js'
+import type { ClientFeeder } from './client-stream.js'
+import type { Abortable, ResponseHandler } from './http1/connection.js'
 import { readResponseHead, streamHead, type ResponseHead } from './headers.js'
-import type { Sweep, Swept } from './sweep.js'
+import { UNSWEPT, type Sweep, type Swept } from './sweep.js'
 import type { AttemptOwner, AttemptRequest, AttemptTimeouts, ClientSide } from './types.js'
 import type { Upstream } from './upstream.js'
 import * as verdict from './verdict.js'
@@ -27,7 +28,7 @@ const BLANK_LINE = Buffer.from('\n\n')
  * One attempt on one backend, told by its connection how it goes: head held until the first event that is not a comment,
  * bytes on to the client as they come, metered by scanning, limits per phase, one result at the end.
  */
-export class Attempt implements Swept, ResponseHandler {
+export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   readonly #dialect: AttemptRequest['dialect']
   readonly #stripUsage: boolean
   /** Until it is sent: a body of megabytes must not live as long as the answer. */
@@ -39,10 +40,11 @@ export class Attempt implements Swept, ResponseHandler {
   readonly #sweep: Sweep
   readonly #credentialsPassed: boolean
 
+  sweepAt = UNSWEPT
   #phase: Phase = 'connecting'
   #phaseSinceMs: Ms
   #sentAtMs: Ms = 0
-  #abortUpstream: (() => void) | undefined
+  #upstream: Abortable | undefined
   #resumeUpstream: (() => void) | undefined
   #interim = 0
   #status = 0
@@ -106,7 +108,7 @@ export class Attempt implements Swept, ResponseHandler {
   abort(): void {
     if (this.#phase === 'ended') return
     this.#leave()
-    this.#abortUpstream?.()
+    this.#upstream?.destroy()
   }
 
   /** Ends the attempt with a failure of the gateway's own making, told to the client as a backend's would be. */
@@ -117,17 +119,17 @@ export class Attempt implements Swept, ResponseHandler {
   // What the connection says.
 
   /** Also when a connection that had served before turns out closed, and another one is opened in its place. */
-  onOpening(abort: () => void): void {
-    this.#abortUpstream = abort
+  onOpening(connection: Abortable): void {
+    this.#upstream = connection
     if (this.#phase !== 'connecting') this.#enter('connecting')
   }
 
-  onConnect(abort: () => void): void {
+  onConnect(connection: Abortable): void {
     if (this.#phase === 'ended') {
-      abort()
+      connection.destroy()
       return
     }
-    this.#abortUpstream = abort
+    this.#upstream = connection
     this.#enter('waiting')
     this.#sentAtMs = this.#phaseSinceMs
     this.#owner.connected(this.#phaseSinceMs)
@@ -146,10 +148,10 @@ export class Attempt implements Swept, ResponseHandler {
       this.#enter('refusal')
     } else if (this.#head.contentType?.startsWith('text/event-stream')) {
       this.#meter = createStreamMeter(this.#dialect, { stripUsage: this.#stripUsage })
-      this.#client.onDrain = () => this.#resume()
+      this.#client.feeder = this
       this.#enter('stream')
     } else {
-      this.#client.onDrain = () => this.#resume()
+      this.#client.feeder = this
       this.#enter('whole')
     }
   }
@@ -290,9 +292,9 @@ export class Attempt implements Swept, ResponseHandler {
 
   /** Enough of a refusal to judge it by: what makes it endless, or slow beyond patience, is not waited for. */
   #cutRefusal(): void {
-    const abort = this.#abortUpstream
+    const upstream = this.#upstream
     this.#completeRefusal()
-    abort?.()
+    upstream?.destroy()
   }
 
   // Shared.
@@ -317,7 +319,7 @@ export class Attempt implements Swept, ResponseHandler {
     return this.#phase === 'stream' ? this.#pass(held) : this.#forward(held)
   }
 
-  #resume(): void {
+  clientDrained(): void {
     this.#active = true
     this.#heldUp = true
     this.#resumeUpstream?.()
@@ -336,9 +338,9 @@ export class Attempt implements Swept, ResponseHandler {
         this.#client.cut()
       }
     }
-    const abort = this.#abortUpstream
+    const upstream = this.#upstream
     this.#end({ ...failure, retryable: goesOn || (failure.retryable && !this.#committed) })
-    abort?.()
+    upstream?.destroy()
   }
 
   #end(failure: Failure | undefined, refusal?: { status: number, headers: string[], body: Buffer }): void {
@@ -364,7 +366,7 @@ export class Attempt implements Swept, ResponseHandler {
   #leave(): void {
     this.#phase = 'ended'
     this.#sweep.remove(this)
-    this.#client.onDrain = undefined
+    this.#client.feeder = undefined
   }
 
   sweep(nowMs: Ms): void {

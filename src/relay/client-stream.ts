@@ -19,6 +19,24 @@ function flushDirty(): void {
   spare = batch
 }
 
+/** Who is told that the client has left. */
+export interface ClientOwner {
+  clientGone(): void
+}
+
+/** Who is told that the client takes bytes again. */
+export interface ClientFeeder {
+  clientDrained(): void
+}
+
+const STREAM = Symbol('client stream')
+type Raw = ServerResponse & { [STREAM]?: ClientStream }
+
+/** One function for all answers: a listener of its own for each, with the request in its scope, outlives it (see `ById`). */
+function closed(this: Raw): void {
+  this[STREAM]?.closed()
+}
+
 /**
  * The client's side of one request: head, bytes, end, backpressure, and the news that the client has left.
  *
@@ -26,7 +44,7 @@ function flushDirty(): void {
  * `ServerResponse.write` makes three writes and a cork of it.
  */
 export class ClientStream {
-  readonly #raw: ServerResponse
+  readonly #raw: Raw
   #pending: Buffer[] = []
   #pendingBytes = 0
   #headWritten = false
@@ -36,26 +54,32 @@ export class ClientStream {
   blockedSinceMs: Ms | undefined
   bytesWritten = 0
   status = 0
-  /** The client takes bytes again after `write` answered false. */
-  onDrain: (() => void) | undefined
+  /** Told when the client takes bytes again after `write` answered false. */
+  feeder: ClientFeeder | undefined
   /** Bytes pass as they are, events or not; see `Continuation`. */
   readonly garbled: boolean = false
-  /** The connection closed before the answer was complete. Fires at most once. */
-  onGone: (() => void) | undefined
+  /** Told when the connection has closed before the answer was complete; at most once. */
+  owner: ClientOwner | undefined
+  #drained: (() => void) | undefined
 
   constructor(raw: ServerResponse) {
     this.#raw = raw
     // Gone while its body was read: no 'close' will come any more.
     this.#ended = raw.destroyed
     // Not the framework's request signal: on a POST that one fires when the body has been read.
-    raw.once('close', () => {
-      raw.socket?.removeListener('drain', this.#drained)
-      if (raw.writableFinished) return
-      this.#ended = true
-      const gone = this.onGone
-      this.onGone = undefined
-      gone?.()
-    })
+    this.#raw[STREAM] = this
+    raw.once('close', closed)
+  }
+
+  /** The connection has closed. */
+  closed(): void {
+    const raw = this.#raw
+    if (this.#drained !== undefined) raw.socket?.removeListener('drain', this.#drained)
+    if (raw.writableFinished) return
+    this.#ended = true
+    const { owner } = this
+    this.owner = undefined
+    owner?.clientGone()
   }
 
   get headWritten(): boolean {
@@ -74,7 +98,7 @@ export class ClientStream {
     this.#raw.writeHead(status, headers)
   }
 
-  /** False: the client does not keep up; stop reading until `onDrain`. */
+  /** False: the client does not keep up; stop reading until `feeder` is told. */
   write(bytes: Buffer): boolean {
     if (this.#ended || bytes.length === 0) return !this.#blocked
     if (this.#pendingBytes === 0) {
@@ -141,15 +165,14 @@ export class ClientStream {
   #block(socket: ServerResponse['socket']): void {
     if (this.#blocked) return
     this.#blocked = true
-    if (socket === null) this.#raw.once('drain', this.#drained)
-    else socket.on('drain', this.#drained)
-  }
-
-  readonly #drained = (): void => {
-    this.#raw.socket?.removeListener('drain', this.#drained)
-    this.#blocked = false
-    this.blockedSinceMs = undefined
-    this.onDrain?.()
+    const drained = this.#drained ??= () => {
+      this.#raw.socket?.removeListener('drain', drained)
+      this.#blocked = false
+      this.blockedSinceMs = undefined
+      this.feeder?.clientDrained()
+    }
+    if (socket === null) this.#raw.once('drain', drained)
+    else socket.on('drain', drained)
   }
 
   /** Since when the client takes nothing, found by looking now and then: the write path reads no clock. */

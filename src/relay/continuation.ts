@@ -1,6 +1,6 @@
 import type { Ms, Tokens, Usage } from '../core/index.js'
 import { errorEvent, MAX_EVENT_BYTES, type ErrorCode, type RequestFields } from '../protocol/index.js'
-import type { ClientStream } from './client-stream.js'
+import type { ClientFeeder, ClientStream } from './client-stream.js'
 import { ContinuableBody, type ContinuationWays } from './continuation-body.js'
 import type { ClientSide } from './types.js'
 import * as verdict from './verdict.js'
@@ -131,12 +131,12 @@ export class Continuation implements ClientSide {
 
   // What an attempt calls.
 
-  get onDrain(): (() => void) | undefined {
-    return this.#client.onDrain
+  get feeder(): ClientFeeder | undefined {
+    return this.#client.feeder
   }
 
-  set onDrain(listener: (() => void) | undefined) {
-    this.#client.onDrain = listener
+  set feeder(feeder: ClientFeeder | undefined) {
+    this.#client.feeder = feeder
   }
 
   stalledForMs(nowMs: Ms): Ms {

@@ -1,5 +1,5 @@
 export { Attempt } from './attempt.js'
-export { ClientStream } from './client-stream.js'
+export { ClientStream, type ClientOwner } from './client-stream.js'
 export { Continuation } from './continuation.js'
 export { Sweep } from './sweep.js'
 export { Upstream, type UpstreamTarget } from './upstream.js'

@@ -3,7 +3,12 @@ import type { Clock, Ms } from '../core/index.js'
 /** Something with deadlines or counters that wants a look some times a second. */
 export interface Swept {
   sweep(nowMs: Ms): void
+  /** Its place among those that are watched; the sweep's own. */
+  sweepAt: number
 }
+
+/** `sweepAt` of what is not watched. */
+export const UNSWEPT = -1
 
 /** A round so late is a standstill of this process, or of the machine. */
 const STANDSTILL_MS: Ms = 500
@@ -14,7 +19,8 @@ const MOST_EXCUSED_ROUNDS = 50
  * looked at every `intervalMs` costs one comparison, and is late by at most that.
  */
 export class Sweep {
-  readonly #items = new Set<Swept>()
+  /** Not a `Set`: see `ById` for what that does to the collector. */
+  readonly #items: Swept[] = []
   readonly #clock: Clock
   readonly #intervalMs: Ms
   #lastMs: Ms = 0
@@ -27,11 +33,11 @@ export class Sweep {
   }
 
   get size(): number {
-    return this.#items.size
+    return this.#items.length
   }
 
   add(item: Swept): void {
-    this.#items.add(item)
+    item.sweepAt = this.#items.push(item) - 1
     if (this.#timer !== undefined) return
     this.#excusedRounds = 0
     this.#lastMs = this.#clock.now()
@@ -41,10 +47,17 @@ export class Sweep {
 
   /** Nothing is left running when nothing is watched, so that a process can end. */
   remove(item: Swept): void {
-    if (this.#items.delete(item) && this.#items.size === 0) {
-      clearInterval(this.#timer)
-      this.#timer = undefined
+    const at = item.sweepAt
+    if (at === UNSWEPT) return
+    item.sweepAt = UNSWEPT
+    const last = this.#items.pop()!
+    if (last !== item) {
+      this.#items[at] = last
+      last.sweepAt = at
     }
+    if (this.#items.length > 0) return
+    clearInterval(this.#timer)
+    this.#timer = undefined
   }
 
   #run(): void {
@@ -57,6 +70,7 @@ export class Sweep {
       this.#excusedRounds--
       return
     }
-    for (const item of this.#items) item.sweep(nowMs)
+    // Backwards: one that leaves is replaced by one that was looked at.
+    for (let at = this.#items.length - 1; at >= 0; at--) this.#items[at]?.sweep(nowMs)
   }
 }

@@ -1,5 +1,5 @@
 import { noteLateness, type Explanation, type Ms, type PoolName, type Timeline, type Tokens } from '../core/index.js'
-import type { AttemptOwner, AttemptResult, Continuation, GapRecorder } from '../relay/index.js'
+import type { AttemptOwner, AttemptResult, ClientOwner, Continuation, GapRecorder } from '../relay/index.js'
 import { headerSafe } from './answers.js'
 import type { Lease } from './lease.js'
 import type { AttemptRecord } from '../telemetry/index.js'
@@ -10,12 +10,13 @@ export interface RunListener {
   onFirstToken(run: Run): void
   onProgress(run: Run, tokens: Tokens): void
   onAttemptEnded(run: Run, result: AttemptResult): void
+  onClientGone(run: Run): void
 }
 
 const NO_GAPS: GapRecorder = { record: () => {} }
 
 /** One request on its way through the runtime: its timeline, its lease while it has one, and what its attempts report. */
-export class Run implements AttemptOwner {
+export class Run implements AttemptOwner, ClientOwner {
   readonly job: Job
   readonly timeline: Timeline
   readonly #listener: RunListener
@@ -86,6 +87,10 @@ export class Run implements AttemptOwner {
 
   attemptEnded(result: AttemptResult): void {
     this.#listener.onAttemptEnded(this, result)
+  }
+
+  clientGone(): void {
+    this.#listener.onClientGone(this)
   }
 
   writeStalled(): void {

@@ -1,4 +1,4 @@
-import { createScheduler, outcomeOf, type BackendId, type Clock, type Decision, type Ending, type Ms, type Scheduler, type SchedulerEvent, type SchedulerState, type Tokens, type Usage } from '../core/index.js'
+import { ById, createScheduler, outcomeOf, type BackendId, type Clock, type Decision, type Ending, type Ms, type Scheduler, type SchedulerEvent, type SchedulerState, type Tokens, type Usage } from '../core/index.js'
 import type { Config } from '../config/index.js'
 import type { Fleet, FleetBackend, FleetChange } from '../fleet/index.js'
 import type { ErrorCode } from '../protocol/index.js'
@@ -32,7 +32,7 @@ export class Runtime implements RunListener {
   readonly #alarm: Alarm
   readonly #retries: RetryBudget
   readonly #loop: LoopWatch
-  readonly #runs = new Map<string, Run>()
+  readonly #runs = new ById<Run>()
   readonly #links: BackendLinks
   readonly #events: SchedulerEvent[] = []
   readonly #idle: (() => void)[] = []
@@ -106,7 +106,7 @@ export class Runtime implements RunListener {
         message: `The gateway itself is saturated: it takes no more work of this class until its streams flow again. Retry after the time in retry-after.`,
       })
     }
-    job.client.onGone = () => this.#cancel(run)
+    job.client.owner = run
     if (job.continuation) run.continuation = Continuation.of(job.client, job.fields, job.body!)
     this.#retries.request()
     run.timeline.queuedAtMs = nowMs
@@ -311,7 +311,7 @@ export class Runtime implements RunListener {
     this.#finish(run, ending, status, refusal.code, refusal.message)
   }
 
-  #cancel(run: Run): void {
+  onClientGone(run: Run): void {
     if (run.ended) return
     const attempt = run.lease?.attempt
     if (attempt !== undefined) {
@@ -326,7 +326,7 @@ export class Runtime implements RunListener {
   #finish(run: Run, ending: Ending, status: number, code?: ErrorCode, detail?: string): void {
     if (run.ended) return
     run.ended = true
-    run.job.client.onGone = undefined
+    run.job.client.owner = undefined
     const { timeline } = run
     this.#runs.delete(timeline.id)
     timeline.endedAtMs = this.#clock.now()

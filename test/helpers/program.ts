@@ -24,11 +24,11 @@ export async function scratch(t: Test): Promise<string> {
   return folder
 }
 
-/** Starts `sluice serve` on free ports with this configuration. */
-export async function serve(t: Test, config: object): Promise<Program> {
+/** Starts `sluice serve` on free ports with this configuration; `nodeFlags` are for the engine. */
+export async function serve(t: Test, config: object, nodeFlags: readonly string[] = []): Promise<Program> {
   const file = join(await scratch(t), 'sluice.yaml')
   await writeFile(file, stringify(config))
-  const child = spawn(process.execPath, ['dist/cli/main.js', '--config', file, '--port', '0', '--admin-port', '0'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...nodeFlags, 'dist/cli/main.js', '--config', file, '--port', '0', '--admin-port', '0'], { stdio: ['ignore', 'pipe', 'pipe'] })
   t.teardown(() => child.kill('SIGKILL'))
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
   let log = '', banner = ''

@@ -4,6 +4,7 @@ import t from 'tap'
 import { createRandom } from '../../src/core/index.js'
 import { CHAT, STREAMED } from '../helpers/client.js'
 import { IDLE, startGateway } from '../helpers/gateway.js'
+import { serve } from '../helpers/program.js'
 import { chatEvents, event, goodChat, scriptedUpstream, STREAM_HEAD, type Script } from '../helpers/upstream.js'
 
 const REQUESTS = 10_000
@@ -106,4 +107,43 @@ t.test('R2, 19: gauges return to zero', { timeout: 230_000 }, async t => {
   }
   t.comment(Object.fromEntries(outcomes))
   for (const outcome of ['untargeted', 'cancelled', 'failed', 'rejected']) t.ok((outcomes.get(outcome) ?? 0) > 0, `some are ${outcome}`)
+})
+
+t.test('what a request was made of goes with it: next to nothing gets old', { timeout: 100_000 }, async t => {
+  const good = goodChat()
+  const upstream = await scriptedUpstream((seen, response) => seen.method === 'POST' ? good(seen, response) : void response.end('{}'))
+  t.teardown(() => upstream.close())
+  // In a process of its own, whose collector tells what it does.
+  const program = await serve(t, {
+    pools: { main: { backends: [{ url: upstream.url, engine: 'vllm' }] } },
+    classes: { chat: { ttft: '60s', tpot: '10s' } },
+    routes: [{ match: { path: '/v1/*' }, class: 'chat' }],
+    log: { level: 'warn' },
+  }, ['--trace-gc-nvp'])
+  const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+  const body = CHAT()
+  const ask = async (requests: number) => {
+    let left = requests
+    await Promise.all(Array.from({ length: 64 }, async () => {
+      while (left-- > 0) {
+        await new Promise<void>((resolve, reject) => {
+          httpRequest(`${program.url}/v1/chat/completions`, { method: 'POST', agent, headers: { 'content-type': 'application/json' } }, response => { response.resume().on('end', resolve) }).on('error', reject).end(body)
+        })
+      }
+    }))
+    upstream.seen.length = 0
+  }
+  /** Bytes that the collector has moved to where only its rare, long rounds look. */
+  const promoted = () => [...program.log().matchAll(/ gc=s .* promoted=(\d+)/g)].reduce((sum, [, bytes]) => sum + Number(bytes), 0)
+  // Code, tables and the ring of recent requests get old once.
+  await ask(4000)
+  const before = promoted()
+  await ask(4000)
+  agent.destroy()
+  t.equal(await program.stop(), 0)
+  const perRequest = (promoted() - before) / 4000
+  t.comment(`${Math.round(perRequest)} bytes per request`)
+  t.ok(perRequest > 0, 'the collector was heard')
+  // A request is some 8 KB; when its table or a listener of its own outlives it, nearly all of it gets old.
+  t.ok(perRequest < 4500)
 })

@@ -111,7 +111,7 @@ t.test('abort destroys the connection and tells nothing', async t => {
   const left = new Promise<void>(resolve => { gone = resolve })
   const { pool } = await serve(t, socket => { socket.on('close', () => gone()) })
   pool.dispatch({ method: 'POST', path: '/', headers: [], body: Buffer.from('x') }, {
-    onConnect (abort) { setTimeout(abort, 20) },
+    onConnect (opened) { setTimeout(() => { opened.destroy() }, 20) },
     onHeaders () { t.fail('told') },
     onData () { t.fail('told'); return true },
     onComplete () { t.fail('told') },
@@ -186,7 +186,7 @@ t.test('a name that is never resolved ends with the connect timeout, and can be 
   pool.connectTimeoutMs = 60_000
   let giveUp: (() => void) | undefined
   pool.dispatch({ method: 'POST', path: '/', headers: [], body: Buffer.from('x') }, {
-    onOpening (abort) { giveUp = abort },
+    onOpening (opened) { giveUp = () => { opened.destroy() } },
     onConnect () { t.fail('told') },
     onHeaders () { t.fail('told') },
     onData () { t.fail('told'); return true },

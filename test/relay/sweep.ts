@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import t from 'tap'
 import { Sweep } from '../../src/relay/index.js'
+import { UNSWEPT } from '../../src/relay/sweep.js'
 
 t.test('after a standstill, what has arrived is read before anybody is called late', async t => {
   const server = createServer().listen(0, '127.0.0.1')
@@ -18,6 +19,7 @@ t.test('after a standstill, what has arrived is read before anybody is called la
   const sweep = new Sweep({ now: () => performance.now() }, 20)
   const seen = await new Promise<boolean>(resolve => {
     const item = {
+      sweepAt: UNSWEPT,
       sweep() {
         sweep.remove(item)
         resolve(arrived)
@@ -41,6 +43,7 @@ t.test('a standstill is held against nobody, for a bounded time', async t => {
     const ticker = setInterval(() => { nowMs += 5; ticks++ }, 5)
     let looks = 0
     const item = {
+      sweepAt: UNSWEPT,
       sweep() {
         if (++looks < rounds) return
         clearInterval(ticker)
@@ -53,4 +56,27 @@ t.test('a standstill is held against nobody, for a bounded time', async t => {
   })
   t.ok(await until(1) < 10, 'at once')
   t.ok(await until(2) >= 40, 'as many rounds later as it may be excused')
+})
+
+t.test('who leaves in the middle of a round keeps nobody else from being looked at', async t => {
+  const sweep = new Sweep({ now: () => performance.now() }, 5)
+  const looks = new Map<number, number>()
+  const items = Array.from({ length: 5 }, (_, index) => ({
+    sweepAt: UNSWEPT,
+    sweep() {
+      looks.set(index, (looks.get(index) ?? 0) + 1)
+      // The one in the middle takes its neighbours along.
+      if (index === 2) for (const other of [1, 2, 3]) sweep.remove(items[other]!)
+    },
+  }))
+  for (const item of items) sweep.add(item)
+  while ((looks.get(0) ?? 0) < 2) await new Promise(resolve => setTimeout(resolve, 1))
+  t.ok(looks.get(4)! >= 2)
+  t.equal(looks.get(2), 1, 'once, and then no more')
+  t.ok((looks.get(1) ?? 0) <= 1 && (looks.get(3) ?? 0) <= 1)
+  t.equal(sweep.size, 2)
+  sweep.remove(items[1]!)
+  t.equal(sweep.size, 2, 'leaving twice is leaving once')
+  for (const item of items) sweep.remove(item)
+  t.equal(sweep.size, 0)
 })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { configFrom } from '../../src/config/index.js'
 import type { SchedulerState, Timeline } from '../../src/core/index.js'
-import { createTelemetry, METRICS, type BackendGauges, type RequestRecord } from '../../src/telemetry/index.js'
+import { createTelemetry, METRICS, RecentRequests, type BackendGauges, type RequestRecord } from '../../src/telemetry/index.js'
 
 const written = (log: Record<string, unknown> = {}) => ({
   pools: { main: { backends: [{ url: 'http://127.0.0.1:1', engine: 'vllm', models: ['llama'], cost_per_hour: 3.6 }] } },
@@ -261,3 +261,14 @@ function stateOf(backends: readonly string[], classes: readonly string[] = ['cha
     })),
   }
 }
+
+t.test('recent requests: all of a burst, and an even sample of a flood', async (t) => {
+  const recent = new RecentRequests(50)
+  for (let i = 0; i < 40; i++) recent.add(recordOf({}, { endedAtMs: 1000 }))
+  t.equal(recent.list(100, () => true).length, 40, 'a burst is kept whole')
+  for (let atMs = 1000; atMs < 3000; atMs++) recent.add(recordOf({}, { endedAtMs: atMs }))
+  const ends = recent.list(100, () => true).map(({ timeline }) => timeline.endedAtMs!)
+  t.equal(ends.length, 50)
+  t.ok(ends[0]! > 2985, 'the newest is there')
+  t.ok(ends.at(-1)! < 2520, `it reaches back half a second at any rate: ${ends.at(-1)}`)
+})

@@ -48,6 +48,10 @@ export class Heap<T> {
     return top
   }
 
+  clear(): void {
+    this.#items.length = 0
+  }
+
   /** Every item, in no order. */
   items(): readonly T[] {
     return this.#items

@@ -83,7 +83,8 @@ export class Lane {
     this.#shares.left(tenant)
     const heap = this.#tenants.get(tenant)
     if (heap?.peek() === request) heap.pop()
-    if (this.queued === 0) this.#tenants.clear()
+    // The heaps stay: with a fresh one per request, and a fresh table for it, requests outlive their end (see `ById`).
+    if (this.queued === 0) for (const waiting of this.#tenants.values()) waiting.clear()
   }
 
   /** Lets the next one become the head, until `restore()`. */

@@ -22,12 +22,17 @@ export interface Endpoint {
   readonly names: HostNames | undefined
 }
 
+/** What a request goes over, as far as its sender may touch it. Nothing is told after `destroy`. */
+export interface Abortable {
+  destroy(): void
+}
+
 /** Who makes a request, and is told what comes of it. */
 export interface ResponseHandler {
-  /** A connection is being opened for the request. `abort` gives it up; nothing is told after it. */
-  onOpening?(abort: () => void): void
-  /** The connection is there and the request is being written. `abort` destroys the connection; nothing is told after it. */
-  onConnect(abort: () => void): void
+  /** A connection is being opened for the request. */
+  onOpening?(connection: Abortable): void
+  /** The connection is there and the request is being written. */
+  onConnect(connection: Abortable): void
   /** Also for interim answers (status < 200). `raw`: names and values in turn. `resume`: go on after `onData` answered false. */
   onHeaders(status: number, raw: string[], resume: () => void): void
   /** False: enough for now. What was read already still comes. */
@@ -126,7 +131,7 @@ export class Connection implements ResponseSink {
     this.#paused = false
     this.#parser.reset(toHead)
     this.#socket.ref()
-    handler.onConnect(() => this.destroy())
+    handler.onConnect(this)
     if (this.#handler !== handler) return
     if (body === undefined || body.length === 0) {
       this.#socket.write(head, 'latin1')

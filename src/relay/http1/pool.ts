@@ -1,5 +1,5 @@
 import type { Clock, Ms } from '../../core/index.js'
-import { Connection, type ConnectionOwner, type Endpoint, type ResponseHandler } from './connection.js'
+import { Connection, type Abortable, type ConnectionOwner, type Endpoint, type ResponseHandler } from './connection.js'
 
 /** uvicorn closes idle connections at 5 s; a reused one must not be closed under us. */
 const MAX_IDLE_MS: Ms = 4000
@@ -45,8 +45,8 @@ export class ConnectionPool implements ConnectionOwner {
   dispatch(request: PoolRequest, handler: ResponseHandler): void {
     const head = this.#headOf(request)
     const connection = this.#idleOne()
-    if (connection === undefined) this.#dispatchAnew(request, head, handler)
-    else connection.send(head, request.body, request.method === 'HEAD', new Revival(handler, connection, () => this.#dispatchAnew(request, head, handler)))
+    if (connection === undefined) this.dispatchAnew(request, head, handler)
+    else connection.send(head, request.body, request.method === 'HEAD', new Revival(handler, connection, this, request, head))
   }
 
   /** The latest used one that leads where the host's name leads now: one that does not would keep a moved backend's traffic at its old address. */
@@ -59,13 +59,14 @@ export class ConnectionPool implements ConnectionOwner {
     return undefined
   }
 
-  #dispatchAnew(request: PoolRequest, head: string, handler: ResponseHandler): void {
+  /** On a connection of its own. */
+  dispatchAnew(request: PoolRequest, head: string, handler: ResponseHandler): void {
     const connection = new Connection(this.#endpoint, this, {
       ready: ready => ready.send(head, request.body, request.method === 'HEAD', handler),
       failed: error => handler.onError(error),
     })
     this.#all.add(connection)
-    handler.onOpening?.(() => connection.destroy())
+    handler.onOpening?.(connection)
   }
 
   #headOf({ method, path, headers, body }: PoolRequest): string {
@@ -118,27 +119,30 @@ export class ConnectionPool implements ConnectionOwner {
 class Revival implements ResponseHandler {
   readonly #handler: ResponseHandler
   readonly #connection: Connection
-  /** Undefined once an answer has begun: it holds the request's body, which is not needed any more. */
-  #again: (() => void) | undefined
+  readonly #pool: ConnectionPool
+  readonly #head: string
+  /** Undefined once an answer has begun: it holds the body, which is not needed any more. */
+  #request: PoolRequest | undefined
 
-  constructor(handler: ResponseHandler, connection: Connection, again: () => void) {
+  constructor(handler: ResponseHandler, connection: Connection, pool: ConnectionPool, request: PoolRequest, head: string) {
     this.#handler = handler
     this.#connection = connection
-    this.#again = again
+    this.#pool = pool
+    this.#request = request
+    this.#head = head
   }
 
-  onConnect(abort: () => void): void { this.#handler.onConnect(abort) }
+  onConnect(connection: Abortable): void { this.#handler.onConnect(connection) }
   onHeaders(status: number, raw: string[], resume: () => void): void {
-    this.#again = undefined
+    this.#request = undefined
     this.#handler.onHeaders(status, raw, resume)
   }
-
 
   onData(bytes: Buffer): boolean { return this.#handler.onData(bytes) }
   onComplete(): void { this.#handler.onComplete() }
 
   onError(error: Error & { code?: string }): void {
-    if (this.#again !== undefined && this.#connection.stale && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) this.#again()
+    if (this.#request !== undefined && this.#connection.stale && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) this.#pool.dispatchAnew(this.#request, this.#head, this.#handler)
     else this.#handler.onError(error)
   }
 }
