@@ -94,6 +94,21 @@ t.test('what cannot be continued exactly is told', async t => {
   t.same(gateway.runtime.gauges, IDLE)
 })
 
+t.test('where every backend has broken the answer once, whoever broke it first is asked again, and not who did last', async t => {
+  const { gateway, faults } = await setUp(t, {}, 2)
+  const undisturbed = read((await send(`${gateway.url}/v1/completions`, JSON.stringify(COMPLETION)).answer).text)
+  await gateway.nextRecord()
+  const once: FaultPlan = { rules: [{ kind: 'reset-stream', afterTokens: 5, count: 1 }] }
+  await faults(once, once)
+  const got = read((await send(`${gateway.url}/v1/completions`, JSON.stringify(COMPLETION)).answer).text)
+  t.match(got, { done: true, text: undisturbed.text })
+  const { attempts = [] } = await gateway.nextRecord()
+  t.same(attempts.map(({ verdict }) => verdict), ['fault', 'fault', 'success'])
+  t.equal(attempts[0]!.backend, attempts[2]!.backend)
+  t.not(attempts[0]!.backend, attempts[1]!.backend)
+  t.same(gateway.runtime.gauges, IDLE)
+})
+
 t.test('when nobody is left to go on, the client is told, once', async t => {
   const { gateway, faults } = await setUp(t, {}, 2)
   const cut: FaultPlan = { rules: [{ kind: 'reset-stream', afterTokens: 5 }] }
@@ -103,7 +118,7 @@ t.test('when nobody is left to go on, the client is told, once', async t => {
   t.equal(cutOff, false)
   t.match(got, { done: false, error: { code: 'backend_error' }, roles: 1 })
   t.equal(text.match(/"error"/g)!.length, 1)
-  t.match(await gateway.nextRecord(), { outcome: 'failed', code: 'backend_error', timeline: { attempts: 2, outputTokens: 10 } })
+  t.match(await gateway.nextRecord(), { outcome: 'failed', code: 'backend_error', timeline: { attempts: 3, outputTokens: 15 } }, 'as many attempts as there may be')
   await faults(cut, { rules: [{ kind: 'status', status: 400 }] })
   t.match(read((await send(`${gateway.url}/v1/chat/completions`, JSON.stringify(CHAT)).answer).text).done, false, 'a refusal of the rest is no answer')
   await gateway.nextRecord()
