@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import Fastify, { LogController, type FastifyInstance } from 'fastify'
 import type { DataPlaneOptions } from './context.js'
 import { sendError } from './errors.js'
+import { Calls } from './calls.js'
 import { body } from './plugins/body.js'
 import { generation } from './plugins/generation.js'
 import { identity } from './plugins/identity.js'
@@ -11,17 +12,21 @@ import { unknown } from './plugins/unknown.js'
 import { clientError } from './client-error.js'
 import { unscheduledRecord } from './record.js'
 import { Settings } from './settings.js'
+import { cutStalled } from './write-stall.js'
 
 export interface DataPlane {
   readonly app: FastifyInstance
   /** Routes, classes, keys and limits of the new configuration hold for requests that come from now on. Listener, TLS and passthrough paths stay. */
   configure(config: DataPlaneOptions['config']): void
+  /** Resolves when no call that is passed through runs any more. */
+  passedThrough(): Promise<void>
 }
 
 /** The data plane. The list of plugins is the pipeline, in order. */
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { config } = options
   const settings = new Settings(config, options.clock.now())
+  const calls = new Calls()
   const { cert, key, ca } = options.tls ?? {}
   const bodyTimeoutMs = config.timeouts.request_body
   const http = {
@@ -58,6 +63,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     frameworkErrors: (error, request, reply) => { sendError(error, request, reply.header('x-request-id', options.newId())) },
   }) as unknown as FastifyInstance
   app.server.maxConnections = config.limits.connections
+  cutStalled(app.server, options.tls !== undefined, () => settings.current.config.timeouts.write_stall, options.clock)
   // Without listeners Node would answer these two with nothing, or with a status alone.
   app.server.on('connect', (_request: unknown, socket: Socket) => { clientError(Object.assign(new Error(), { code: 'CONNECT' }), socket) })
   app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })
@@ -76,9 +82,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   // The one answer that the gateway makes itself.
   app.register(models, options)
   // Everything on the allow-list, as it is.
-  app.register(passthrough, options)
+  app.register(passthrough, { ...options, calls })
   // Last, what nothing above knows: 404, or 405 where only the method is wrong.
   app.register(unknown, options)
 
-  return { app, configure: next => { settings.apply(next, options.clock.now()) } }
+  return { app, configure: next => { settings.apply(next, options.clock.now()) }, passedThrough: () => calls.none() }
 }

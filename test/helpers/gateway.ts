@@ -1,5 +1,6 @@
 // A whole data plane on a free port, in front of the given servers, with everything it tells kept for the test to read.
 import type { AddressInfo } from 'node:net'
+import { promisify } from 'node:util'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { configFrom, type Config } from '../../src/config/index.js'
@@ -77,6 +78,8 @@ export interface TestGateway {
   /** The record of the request after those seen so far; waits for it. */
   nextRecord(): Promise<RequestRecord>
   configure(config: Config): void
+  /** Open connections of clients. */
+  connections(): Promise<number>
   close(): Promise<void>
 }
 
@@ -128,6 +131,7 @@ export async function startGateway(t: Test, written: Readonly<Record<string, unk
       runtime.configure(next)
       plane.configure(next)
     },
+    connections: () => promisify(plane.app.server.getConnections.bind(plane.app.server))(),
     close,
   }
 }

@@ -11,6 +11,8 @@ import { CHAT, send, STREAMED } from '../helpers/client.js'
 import { IDLE } from '../helpers/gateway.js'
 import { chatEvents, event, goodChat, STREAM_HEAD, type Script } from '../helpers/upstream.js'
 
+const MIB = 2 ** 20
+
 const until = async (test: () => boolean) => {
   const deadline = performance.now() + 20_000
   while (!test()) {
@@ -98,6 +100,29 @@ t.test('18: clients that do not read cost bounded memory, hold their backend bac
   t.ok(process.memoryUsage().rss - before < 400 * 2 ** 20)
   t.same(gateway.runtime.gauges, IDLE)
   t.ok(chat)
+})
+
+t.test('18: who does not read the end of an answer, or a call that is passed through, is cut as well', async t => {
+  let piece = 0
+  const { gateway } = await underAttack(t, { timeouts: { write_stall: '1s' } }, (seen, response) => {
+    if (seen.url === '/tokenize') return void response.writeHead(200, { 'content-type': 'application/json' }).end(Buffer.alloc(32 * MIB, 0x20))
+    // One of these sizes is what the system's own buffers hold, and a little more: it is through, and its last bytes are not.
+    response.writeHead(200, { 'content-type': 'application/json' }).end(Buffer.alloc(++piece * 128 * 1024, 0x20))
+  })
+  const silent = (request: string) => {
+    const socket = connect(gateway.port, '127.0.0.1', () => { socket.write(request) })
+    socket.on('error', () => {})
+    socket.pause()
+    t.teardown(() => { socket.destroy() })
+  }
+  for (let i = 0; i < 48; i++) silent(post('/v1/chat/completions', ['connection: close'], CHAT()))
+  await until(() => gateway.records.length === 48)
+  for (let i = 0; i < 100 && await gateway.connections() > 0; i++) await new Promise(resolve => setTimeout(resolve, 50))
+  t.equal(await gateway.connections(), 0)
+  for (let i = 0; i < 4; i++) silent(post('/tokenize', ['connection: close'], '{}'))
+  for (let i = 0; i < 100 && gateway.records.length < 52; i++) await new Promise(resolve => setTimeout(resolve, 50))
+  t.match(gateway.records.slice(48).map(({ status }) => status), [499, 499, 499, 499])
+  t.equal(await gateway.connections(), 0)
 })
 
 t.test('19: clients that leave, at any phase, leave nothing behind', async t => {

@@ -85,11 +85,22 @@ export const startGateway = async (first: Config, io: Io, version: string, reloa
       nameModels()
     },
     async stop () {
-      await runtime.drain(config.timeouts.drain)
+      const graceMs = config.timeouts.drain
+      const endsAtMs = clock.now() + graceMs
+      let over: NodeJS.Timeout | undefined
+      const grace = new Promise<void>(resolve => { over = setTimeout(resolve, graceMs) })
+      // The listener stays open for as long as anything runs: who comes is told to look elsewhere.
+      await Promise.all([runtime.drain(graceMs), Promise.race([data.passedThrough(), grace])])
+      clearTimeout(over)
+      const cut = setTimeout(() => { data.app.server.closeAllConnections() }, Math.max(LAST_BYTES_MS, endsAtMs - clock.now()))
       await shut()
+      clearTimeout(cut)
     },
   }
 }
+
+/** After the grace, for the last bytes of what it has cut. */
+const LAST_BYTES_MS = 1_000
 
 /** Connections that wait to be accepted. Node's default of 511 resets clients that come at once by the thousand; the system may bound it further. */
 const BACKLOG = 16_384

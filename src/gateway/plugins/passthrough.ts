@@ -5,6 +5,7 @@ import type { FleetBackend } from '../../fleet/index.js'
 import { endpointOf, headersToBackend, headersToClient, readRequestFields } from '../../protocol/index.js'
 import { PassthroughClient, TICKET_HEADER } from '../../relay/index.js'
 import { assertModelAllowed } from '../auth.js'
+import type { Calls } from '../calls.js'
 import type { DataPlaneOptions, Tenant } from '../context.js'
 import { GatewayError, pathOf } from '../errors.js'
 import { admit, NO_TOKENS } from '../limits/admit.js'
@@ -13,7 +14,7 @@ import { unscheduledRecord } from '../record.js'
 const ANY_JSON = endpointOf('POST', '/v1/embeddings')!
 
 /** Paths of the allow-list go to a healthy backend, bytes as they are, by the proxy plugin. */
-export const passthrough: FastifyPluginAsync<DataPlaneOptions> = async (app, { config, fleet, runtime, telemetry, clock }) => {
+export const passthrough: FastifyPluginAsync<DataPlaneOptions & { readonly calls: Calls }> = async (app, { config, fleet, runtime, telemetry, clock, calls }) => {
   if (config.passthrough.paths.length === 0) return
   const client = new PassthroughClient()
   let turn = 0
@@ -54,7 +55,9 @@ export const passthrough: FastifyPluginAsync<DataPlaneOptions> = async (app, { c
       const { first_token: headMs, idle: idleMs } = (request as FastifyRequest).settings.config.timeouts
       const ticket = client.register({ upstream: runtime.upstreamOf(backend), signal: gone.signal, headMs, idleMs })
       request.passthrough = { backend, ticket }
+      calls.begin()
       reply.raw.once('close', () => {
+        calls.end()
         client.discard(ticket)
         permit?.settle({ promptTokens: 0, outputTokens: undefined }, clock.now())
         if (!reply.raw.writableFinished) gone.abort()
