@@ -5,8 +5,8 @@ import type { HeldBy, TrackedRequest } from './request.js'
 import type { Ms } from './types.js'
 
 /**
- * Which backends may take a request now, whatever the policy: they serve its model, are healthy, have not failed it before,
- * and are below every hard bound. A degraded backend gets one request at a time while a healthy one exists.
+ * Which backends may take a request now, whatever the policy: they serve its model, are healthy, are not among those that
+ * failed it, and are below every hard bound. A degraded backend gets one request at a time while a healthy one exists.
  */
 export class OpenBackends {
   /** Reused by every call. */

@@ -145,10 +145,10 @@ class SloScheduler implements Scheduler {
     request.failedOn.push(backend)
     // An engine that merely had enough may be asked again when nobody else is left.
     if (verdict === 'backpressure' && !servable(request, lane)) request.failedOn.splice(request.failedOn.indexOf(backend), 1)
+    // Where all have failed it, some may be well again: whoever did not fail it last.
+    if (!servable(request, lane)) request.failedOn.splice(0, request.failedOn.length, backend)
     request.key = -Infinity
     if (continues) {
-      // What the client has cannot be taken back: whoever did not break it last may go on, where nobody else is left.
-      if (!servable(request, lane)) request.failedOn.splice(0, request.failedOn.length, backend)
       // The rest is owed, whatever the targets; the wait for it is counted from now.
       request.forecastUntilMs = Infinity
       this.#waiting.unwatch(request)

@@ -52,7 +52,7 @@ export class StaticFleet implements Fleet {
     this.#listeners.add(listener)
     return () => { this.#listeners.delete(listener) }
   }
-  attemptEnded(id: string, verdict: string) { this.verdicts.push(`${id} ${verdict}`) }
+  attemptEnded(...[id, verdict]: Parameters<Fleet['attemptEnded']>) { this.verdicts.push(`${id} ${verdict}`) }
   attemptProgressed() {}
   drain() { return false }
   undrain() { return false }
