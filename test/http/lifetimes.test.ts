@@ -2,13 +2,12 @@
 import { once } from 'node:events'
 import { Agent, createServer, request as httpRequest } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
 import { configFrom } from '../../src/config/index.js'
 import { createScheduler } from '../../src/core/index.js'
 import { CHAT, send, STREAMED } from '../helpers/client.js'
 import { IDLE, startGateway } from '../helpers/gateway.js'
+import { collect } from '../helpers/heap.js'
 import { chatEvents, goodChat, scriptedUpstream, STREAM_HEAD, type Script } from '../helpers/upstream.js'
 
 const EVENTS = chatEvents(['a', 'b', 'c'])
@@ -26,8 +25,6 @@ const setUp = async (t: Test, scripts: readonly Script[], more: Record<string, u
 t.setTimeout(170_000)
 
 t.test('a body is let go of when its answer begins, not when it ends', async t => {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
   const held: (() => void)[] = []
   // Not the scripted one, which keeps what it was sent.
   const upstream = createServer((request, response) => {
