@@ -20,8 +20,10 @@ export class Backend {
   readonly #model: string
   #program: Program | undefined
   #ended = false
-  /** Since when it has been whole, by the wall clock; Infinity = it is broken. */
-  wholeSinceMs = -Infinity
+  /** Faults under way. */
+  #faults = 0
+  /** Since when there are none, by the wall clock. */
+  #wholeSinceMs = -Infinity
   readonly #whole: { readonly fromMs: number, readonly toMs: number }[] = []
 
   static async start(speed: number, model = MODEL): Promise<Backend> {
@@ -37,23 +39,27 @@ export class Backend {
     this.url = `http://127.0.0.1:${port}`
   }
 
-  /** From now on it counts as broken. */
+  /** A fault begins. */
   breaks(): void {
-    this.#whole.push({ fromMs: this.wholeSinceMs, toMs: Date.now() })
-    this.wholeSinceMs = Infinity
+    if (this.#faults++ === 0) this.#whole.push({ fromMs: this.#wholeSinceMs, toMs: Date.now() })
   }
 
-  /** Was it whole at that time of the wall clock? */
-  wasWhole(atMs: number): boolean {
-    return this.wholeSinceMs <= atMs || this.#whole.some(({ fromMs, toMs }) => fromMs <= atMs && atMs < toMs)
+  /** A fault is over. */
+  mended(): void {
+    if (--this.#faults === 0) this.#wholeSinceMs = Date.now()
   }
 
+  /** Was it whole at that time of the wall clock, and had been for so long? */
+  wasWhole(atMs: number, forMs: number): boolean {
+    return (this.#faults === 0 && this.#wholeSinceMs + forMs <= atMs) || this.#whole.some(({ fromMs, toMs }) => fromMs + forMs <= atMs && atMs < toMs)
+  }
+
+  /** Started, where it does not run, and serving. */
   async up(): Promise<void> {
-    if (this.#program !== undefined || this.#ended) return
-    const program = new Program(['emulate', '--model', this.#model, '--port', String(this.#port), '--speed', String(this.#speed), '--json'])
-    this.#program = program
+    if (this.#ended) return
+    this.#program ??= new Program(['emulate', '--model', this.#model, '--port', String(this.#port), '--speed', String(this.#speed), '--json'])
     // It may be killed before it is up.
-    await program.says(/servers/).catch(() => {})
+    await this.#program.says(/servers/).catch(() => {})
   }
 
   kill(): void {

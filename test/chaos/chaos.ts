@@ -7,8 +7,8 @@ import { ask, leaveNothing, type Ending, type Seen } from './client.js'
 import { Gateway, type Line } from './gateway.js'
 import { growthOf, type Growth, type Sample } from './growth.js'
 
-/** So many of the four may be broken at once: a healthy one with room is always left. */
-const MOST_BROKEN = 3
+/** A server that has just been mended may take this long to be found whole: a check, and a breaker's pause. */
+const FOUND_WHOLE_MS = 1000
 const PROMPTS = Array.from({ length: 20 }, (_, i) => `Tell me story number ${i} of the sea.`)
 const OUTPUT_TOKENS = 60
 /** Of the servers: streams last about two seconds, and two cores carry 200 of them with ease. */
@@ -37,6 +37,7 @@ const FAULTS: Readonly<Record<string, (backend: Backend, forMs: number) => Promi
   slow: (backend, forMs) => during(backend, forMs, { slowFactor: 10 }),
   overload: (backend, forMs) => rules(backend, forMs, [{ kind: 'status', status: 429, retryAfterS: 1, probability: 0.5 }, { kind: 'error-first', status: 503 }]),
 }
+const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1)
 const after = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 const during = async (backend: Backend, forMs: number, plan: FaultPlan) => {
   await backend.faults(plan)
@@ -45,12 +46,6 @@ const during = async (backend: Backend, forMs: number, plan: FaultPlan) => {
 }
 const rules = (backend: Backend, forMs: number, list: NonNullable<FaultPlan['rules']>) => during(backend, forMs, { rules: list })
 
-/** Limits of the gateway: what hangs or stalls is found out only when they have passed. */
-const FIRST_TOKEN_MS = 3000
-const IDLE_MS = 2000
-/** The longest that a whole server may take to be found again; on a busy machine much goes by before one even listens. */
-const MOST_RECOVERY_MS = 10_000
-const FOUND_OUT_MS: Readonly<Record<string, number>> = { hang: FIRST_TOKEN_MS, stall: IDLE_MS, slow: FIRST_TOKEN_MS }
 
 export interface ChaosOptions {
   readonly seconds: number
@@ -74,6 +69,8 @@ export interface ChaosReport {
   readonly checks: readonly Check[]
   /** How requests were lost, or broken off, that should not have been. */
   readonly losses: readonly string[]
+  /** The same, of those that no whole server was left for. */
+  readonly excused: readonly string[]
   /** What was broken, and what the gateway thought of its backends, in order. */
   readonly story: readonly string[]
 }
@@ -84,8 +81,8 @@ export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clo
   const gateway = await Gateway.start({
     pools: { main: { backends: backends.map(({ url }, i) => ({ url, name: `b${i}`, engine: 'vllm' })) } },
     routes: [{ match: { header: { 'x-continue': '1' } }, class: 'default', continuation: true, name: 'continued' }],
-    timeouts: { connect: '2s', first_token: `${FIRST_TOKEN_MS}ms`, idle: `${IDLE_MS}ms` },
-    retries: { max_attempts: 4, min_per_second: 100, budget_ratio: 1 },
+    timeouts: { connect: '2s', first_token: '3s', idle: '2s' },
+    retries: { max_attempts: 10, min_per_second: 100, budget_ratio: 1 },
     limits: { event_loop_lag: '0s' },
     health: { interval: '250ms', timeout: '3s' }, breaker: { open: '500ms' },
   })
@@ -124,31 +121,29 @@ export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clo
   const injected = new Map<string, number>()
   const story: [atMs: number, what: string][] = []
   const inject = async () => {
-    const whole = backends.filter(backend => backend.wasWhole(Date.now()))
-    if (whole.length <= backends.length - MOST_BROKEN) return
-    const backend = whole[Math.floor(random.next() * whole.length)]!
+    const whole = backends.filter(backend => backend.wasWhole(Date.now(), FOUND_WHOLE_MS))
+    // One is left whole at all times; a server that is broken already can break anew.
+    const mayBreak = whole.length > 1 ? whole : backends.filter(backend => backend !== whole[0])
+    const backend = mayBreak[Math.floor(random.next() * mayBreak.length)]!
     const names = Object.keys(FAULTS)
     const name = names[Math.floor(random.next() * names.length)]!
     injected.set(name, (injected.get(name) ?? 0) + 1)
     backend.breaks()
     story.push([Date.now(), `b${backends.indexOf(backend)}: ${name}`])
     await FAULTS[name]!(backend, 300 + 600 * random.next())
-    await after(FOUND_OUT_MS[name] ?? 0)
-    const untilMs = clock.now() + MOST_RECOVERY_MS
-    do await after(300); while (clock.now() < untilMs && !await gateway.isUp(`b${backends.indexOf(backend)}`))
-    backend.wholeSinceMs = Date.now()
-    story.push([Date.now(), `b${backends.indexOf(backend)}: whole`])
+    backend.mended()
+    story.push([Date.now(), `b${backends.indexOf(backend)}: ${name} is over`])
   }
   const breaker = setInterval(() => { void inject() }, 1000)
 
-  const samples: Sample[] = []
+  const samples: (Sample & { readonly wallMs: number })[] = []
   let asked = false
   const sampler = setInterval(() => {
     if (asked) return
     asked = true
     void gateway.memory().then(memory => {
       asked = false
-      samples.push({ atMs: clock.now(), ...memory })
+      samples.push({ atMs: clock.now(), wallMs: Date.now(), ...memory })
     })
   }, 1000 * Math.max(2, seconds / 120))
   await Promise.all(Array.from({ length: streams }, (_, index) => client(index)))
@@ -161,6 +156,7 @@ export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clo
   for (const backend of backends) backend.end()
 
   for (const { time, backend, state, why } of gateway.changes()) story.push([new Date(time).getTime(), `${backend} is ${state} for the gateway: ${why}`])
+  for (const { wallMs, rss, heapUsed, external } of samples) story.push([wallMs, `memory: ${mib(rss)} MiB resident, ${mib(heapUsed)} heap, ${mib(external)} outside`])
   const secondsIn = (atMs: number) => `after ${((atMs - startedAtMs) / 1000).toFixed(1)} s`
 
   const outcomes = new Map<string, number>()
@@ -168,10 +164,10 @@ export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clo
   const endings = new Map<Ending, number>()
   for (const { ending } of seen) endings.set(ending, (endings.get(ending) ?? 0) + 1)
 
-  /** A request without a token came to an end although a server was whole that it had not been to. */
-  const couldGoOn = ({ wallTimeMs, timeline, attempts = [] }: Line) => {
+  /** A request came to an end although a server was whole: whether it had been there before is no excuse. */
+  const couldGoOn = ({ wallTimeMs, timeline }: Line) => {
     const endedAtMs = wallTimeMs + timeline.endedAtMs! - timeline.receivedAtMs
-    return backends.some((backend, i) => backend.wasWhole(endedAtMs) && attempts.every(attempt => attempt.backend !== `b${i}`))
+    return backends.some(backend => backend.wasWhole(endedAtMs, FOUND_WHOLE_MS))
   }
   const tokenless = ({ outcome, code, timeline }: Line) => timeline.firstTokenAtMs === undefined && (outcome === 'failed' || code === 'no_healthy_backend')
   const troubled = lines.filter(line => line.outcome !== 'cancelled' && (line.timeline.attempts > 1 || tokenless(line)))
@@ -182,8 +178,12 @@ export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clo
   // A client that left before its request had been read is no request.
   const without = seen.filter(({ id, ending }) => ending !== 'left' && !outcomes.has(id)).length
 
+  const told = ({ wallTimeMs, timeline, code, detail, attempts = [] }: Line) => {
+    const wallMs = (atMs: number) => wallTimeMs + atMs - timeline.receivedAtMs
+    return `${secondsIn(wallMs(timeline.endedAtMs!))}: ${code} ${detail} (${attempts.map(({ backend, verdict, endedAtMs }) => `${backend} ${verdict} ${secondsIn(wallMs(endedAtMs))}`).join(', ')})`
+  }
+
   const growth = growthOf(samples)
-  // Whoever has been to every whole server has nowhere to go on.
   const brokenOff = lines.filter(line => line.route === 'continued' && line.outcome === 'failed' && line.timeline.firstTokenAtMs !== undefined)
   const stranded = brokenOff.filter(couldGoOn)
   const grows = Math.max(growth.heapMiBPerMinute, growth.residentMiBPerMinute)
@@ -200,6 +200,7 @@ export async function chaos({ seconds, streams, seed }: ChaosOptions, clock: Clo
   return {
     requests: seen.length, endings, growth, checks,
     story: story.sort(([a], [b]) => a - b).map(([atMs, what]) => `${secondsIn(atMs)}: ${what}`),
-    losses: [...stranded, ...lost].map(({ wallTimeMs, timeline, code, detail, attempts }) => `${secondsIn(wallTimeMs + timeline.endedAtMs! - timeline.receivedAtMs)}: ${code} ${detail} (${(attempts ?? []).map(({ backend, verdict }) => `${backend} ${verdict}`).join(', ')})`),
+    losses: [...stranded, ...lost].map(told),
+    excused: [...brokenOff, ...ended].filter(line => !couldGoOn(line)).map(told),
   }
 }

@@ -39,12 +39,6 @@ export class Gateway extends Program {
     return await (await fetch(`${this.adminUrl}/metrics`)).text()
   }
 
-  /** Would it send requests to that backend? */
-  async isUp(backend: string): Promise<boolean> {
-    const metrics = await this.#metrics().catch(() => '')
-    return new RegExp(`^sluice_backend_up\\{backend="${backend}",[^}]*\\} 1$`, 'm').test(metrics)
-  }
-
   /** Sum over all series of these metrics. */
   async sum(...names: readonly string[]): Promise<number> {
     const metrics = await this.#metrics()
