@@ -1,6 +1,6 @@
 // Packs the package as it would be published, installs the tarball in an empty folder and runs its binary.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -15,15 +15,12 @@ try {
   writeFileSync(join(folder, 'package.json'), '{"private":true}')
   run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', join(folder, packed.filename)], folder)
   const sluice = (...args) => run(join(folder, 'node_modules/.bin/sluice'), args, folder)
-  const { packages } = JSON.parse(readFileSync('npm-shrinkwrap.json', 'utf8'))
-  const pinned = Object.entries(packages).filter(([path, { dev, optional, devOptional }]) => path !== '' && !dev && !optional && !devOptional)
-  for (const [path, { version }] of pinned) {
-    const manifest = [join(folder, 'node_modules/sluice', path), join(folder, path)].map(at => join(at, 'package.json')).find(file => existsSync(file))
-    expect(manifest !== undefined && JSON.parse(readFileSync(manifest, 'utf8')).version === version, `${path} is not at ${version}`)
-  }
+  // From a registry npm goes by the package's own shrinkwrap; from a file it must be told to.
+  expect(names.includes('npm-shrinkwrap.json'), 'its dependencies are not pinned')
+  run('npm', ['ci', '--omit', 'dev', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'], join(folder, 'node_modules/sluice'))
   expect(sluice('--help').includes('sluice check'), '`sluice --help`')
   expect(sluice('check', join(folder, 'node_modules/sluice/config/example.yaml')).includes('is valid'), '`sluice check` of the example')
-  console.log(`${packed.filename}: ${packed.entryCount} files, ${Math.round(packed.unpackedSize / 1024)} KiB; installs ${pinned.length} packages as pinned, and runs`)
+  console.log(`${packed.filename}: ${packed.entryCount} files, ${Math.round(packed.unpackedSize / 1024)} KiB; installs as pinned, and runs`)
 } finally {
   rmSync(folder, { recursive: true })
 }
