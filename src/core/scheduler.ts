@@ -149,6 +149,8 @@ class SloScheduler implements Scheduler {
     if (!servable(request, lane)) request.failedOn.splice(0, request.failedOn.length, backend)
     request.key = -Infinity
     if (continues) {
+      // Part of an answer is no use to its client: even who broke it may go on, where there is nobody else.
+      if (!servable(request, lane)) request.failedOn.length = 0
       // The rest is owed, whatever the targets; the wait for it is counted from now.
       request.forecastUntilMs = Infinity
       this.#waiting.unwatch(request)

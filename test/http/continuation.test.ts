@@ -109,6 +109,16 @@ t.test('where every backend has broken the answer once, whoever broke it first i
   t.same(gateway.runtime.gauges, IDLE)
 })
 
+t.test('where there is but one backend, it may go on itself', async t => {
+  const { gateway, faults } = await setUp(t, {}, 1)
+  const undisturbed = read((await send(`${gateway.url}/v1/completions`, JSON.stringify(COMPLETION)).answer).text)
+  await gateway.nextRecord()
+  await faults({ rules: [{ kind: 'reset-stream', afterTokens: 5, count: 1 }] })
+  t.match(read((await send(`${gateway.url}/v1/completions`, JSON.stringify(COMPLETION)).answer).text), { done: true, text: undisturbed.text })
+  t.match(await gateway.nextRecord(), { timeline: { attempts: 2 } })
+  t.same(gateway.runtime.gauges, IDLE)
+})
+
 t.test('when nobody is left to go on, the client is told, once', async t => {
   const { gateway, faults } = await setUp(t, {}, 2)
   const cut: FaultPlan = { rules: [{ kind: 'reset-stream', afterTokens: 5 }] }
