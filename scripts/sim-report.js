@@ -21,7 +21,7 @@ const runnerFor = workload => {
   return progress.run
 }
 const startMs = realIo.clock.now()
-const page = await publishedReport({ quick, command: quick ? 'npm run sim:report -- --quick' : 'npm run sim:report', runnerFor, onSection: done => console.error(`section ${done} of 5`) })
+const page = await publishedReport({ quick, command: quick ? 'npm run sim:report -- --quick' : 'npm run sim:report', runnerFor, onSection: done => console.error(`section ${done} of 6`) })
 await finish()
 if (quick) console.log(page)
 else {

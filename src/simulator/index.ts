@@ -15,7 +15,7 @@ export { recordScript, replayScript, type Script, type ScriptEntry } from './scr
 export { RUN_DEFAULTS, uniformFleet, type Incident, type RunSpec, type SimulatedBackend } from './spec.js'
 export { runStudy, type Conditions, type RunCell, type Study } from './study/study.js'
 export { saturatedRate } from './saturation.js'
-export { COOLDOWN_MS, simulate, type SimulationHooks } from './simulation.js'
+export { simulate, type SimulationHooks } from './simulation.js'
 export type { RunResult } from './tally.js'
 export { Arrivals, parseArrivals, type ArrivalProcess } from './workload/arrivals.js'
 export { parseScenario, type Scenario } from './workload/scenario.js'

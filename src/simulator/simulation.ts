@@ -20,8 +20,6 @@ export interface SimulationHooks {
   readonly onEnd?: (request: SimulatedRequest) => void
 }
 
-/** Requests go on arriving for so long after the measured ones, which must not find the fleet emptying. */
-export const COOLDOWN_MS = 15_000
 /** By then a measured request is judged by what it has; no deadline of the standard classes is longer. */
 const LAST_CALL_MS = 150_000
 const SCAN_MS = 500
@@ -102,7 +100,7 @@ class Simulation {
   run(): RunResult {
     const { heap, spec } = this
     heap.push(this.upcoming.receivedAtMs, ARRIVAL, 0)
-    heap.push(this.endMs + COOLDOWN_MS, SCAN, 0)
+    heap.push(this.endMs, SCAN, 0)
     if (spec.reportMs > 0) heap.push(spec.reportMs, REPORT, 0)
     spec.incidents.forEach((incident, i) => {
       heap.push(incident.fromMs, INCIDENT_FROM, i)
@@ -150,7 +148,7 @@ class Simulation {
     const request = this.upcoming
     this.requests.push(request)
     this.upcoming = this.clients.next(this.spec.warmupMs, this.endMs)
-    if (this.nowMs < this.endMs + COOLDOWN_MS) this.heap.push(this.upcoming.receivedAtMs, ARRIVAL, 0)
+    if (this.nowMs < this.endMs + this.spec.cooldownMs) this.heap.push(this.upcoming.receivedAtMs, ARRIVAL, 0)
     this.tell(request.gateway, { type: 'arrival', request: request.spec })
   }
 

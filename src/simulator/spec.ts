@@ -48,6 +48,8 @@ export interface RunSpec {
   /** Not measured: the fleet fills and the models learn. */
   readonly warmupMs: Ms
   readonly measureMs: Ms
+  /** Requests go on arriving for so long after the measured ones, which must not find the fleet emptying; Infinity = until those have ended. */
+  readonly cooldownMs: Ms
   /** One way between gateway and backend. */
   readonly networkMs: Ms
   /** A stream's progress is told to the scheduler this often. */
@@ -70,6 +72,7 @@ export const RUN_DEFAULTS = {
   seed: 1,
   warmupMs: 40_000,
   measureMs: 200_000,
+  cooldownMs: Infinity,
   networkMs: 0.5,
   progressMs: 100,
   reportMs: 1000,

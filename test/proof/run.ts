@@ -12,7 +12,7 @@ import { ensureInstalled } from '../bench/relay/proxies.js'
 import { ARMS, startArm, type ArmName } from './arms.js'
 import { moveToLoadCore, startFleet } from './fleet.js'
 import { page, tables, type Cell, type Setup } from './report.js'
-import { askedFor, runLive, stretched, thisMachine, type CpuShares, type LiveRun } from './setting.js'
+import { askedFor, COOLDOWN_MS, runLive, stretched, thisMachine, type CpuShares, type LiveRun } from './setting.js'
 
 const { values: flags } = parseArgs({
   options: {
@@ -58,7 +58,7 @@ const likeness = (arm: ArmName): PolicyName | undefined =>
 /** The simulator's run of the same requests; undefined where no policy of it is like the arm. */
 function predicted (workload: Workload, arm: ArmName, ratePerSecond: number, seed: number): RunResult | undefined {
   const policy = likeness(arm)
-  return policy === undefined ? undefined : simulate({ ...RUN_DEFAULTS, workload, backends, policy, seed, ratePerSecond, warmupMs, measureMs, admission: { ...admission, mode: policy === 'slo' ? 'enforce' : 'off' } })
+  return policy === undefined ? undefined : simulate({ ...RUN_DEFAULTS, workload, backends, policy, seed, ratePerSecond, warmupMs, measureMs, cooldownMs: COOLDOWN_MS, admission: { ...admission, mode: policy === 'slo' ? 'enforce' : 'off' } })
 }
 
 function pooled (workload: Workload, runs: readonly RunResult[]): Cell['simulated'] {

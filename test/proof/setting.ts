@@ -2,7 +2,7 @@
 import { cpus } from 'node:os'
 import { parseTarget, runLoad, type LoadRunResult } from '../../src/bench/index.js'
 import type { Ms, SloTargets } from '../../src/core/index.js'
-import { COOLDOWN_MS, type Workload } from '../../src/simulator/index.js'
+import type { Workload } from '../../src/simulator/index.js'
 import type { Proxy } from '../bench/relay/proxies.js'
 import type { EmulatedFleet } from './fleet.js'
 
@@ -25,6 +25,9 @@ export interface LiveRun {
   readonly load: LoadRunResult
   readonly cpu: CpuShares
 }
+
+/** Load goes on for so long after the measured requests, here and in the simulator. */
+export const COOLDOWN_MS = 15_000
 
 let runs = 0
 
