@@ -6,8 +6,8 @@ import type { BackendId, Ms, RequestSpec, ServiceClass, Tokens } from './types.j
 
 export type HeldBy = NonNullable<Explanation['heldBy']>
 
-/** Quantile of output lengths for which a deadline leaves room, */
-const LONG = 0.9
+/** Quantile of output lengths for which a deadline leaves room: an answer that ends after it is the most expensive kind of waste, */
+const LONG = 0.99
 /** and the share of the deadline that is left for waiting in any case. */
 const MIN_WAIT_SHARE = 0.1
 
@@ -27,6 +27,8 @@ export class TrackedRequest {
   readonly tpotMs: Ms
   /** Somebody watches the tokens come, and was promised something about it. */
   readonly interactive: boolean
+  /** It can meet something, or miss it. */
+  readonly targeted: boolean
   /** Its place among the requests of its lane; smaller first. */
   key: number
   /** When it leaves the queue unserved. */
@@ -46,6 +48,8 @@ export class TrackedRequest {
   wouldReject = false
   /** Found infeasible, and kept in its place to see whether that was true. */
   probe = false
+  /** When it was sent it was expected to meet its targets. */
+  hopeful = false
   /** Until when the last forecast holds. */
   forecastUntilMs: Ms = -Infinity
   predictedTtftMs: Ms | undefined
@@ -61,6 +65,7 @@ export class TrackedRequest {
     this.dueAtMs = dueAtMs(spec, serviceClass, lengths, tokenMs)
     this.tpotMs = spec.streamed ? spec.targets.tpotMs ?? Infinity : Infinity
     this.interactive = spec.streamed && (spec.targets.ttftMs !== undefined || spec.targets.tpotMs !== undefined)
+    this.targeted = this.interactive || spec.targets.deadlineMs !== undefined
     this.key = this.dueAtMs
     this.expiresAtMs = spec.targets.deadlineMs === undefined
       ? nowMs + serviceClass.maxQueueMs

@@ -176,7 +176,9 @@ class SloScheduler implements Scheduler {
     const outputTokens = usage?.outputTokens ?? lease.outputTokens
     lease.backend.timeDecode(lease, outputTokens, this.#nowMs)
     this.#knowledge.completed(lease, usage, this.#nowMs)
-    if (lease.request.probe) this.#admission.probeEnded(lease, usage, this.#nowMs)
+    const { request } = lease
+    if (request.targeted) this.#fleet.minShares.ended(request.class, request.hopeful, lease.metTargets(usage, this.#nowMs), lease.dispatchedAtMs, this.#nowMs)
+    if (request.probe) this.#admission.probeEnded(lease, usage, this.#nowMs)
   }
 
   #release(request: TrackedRequest, verdict: AttemptVerdict, retryAfter: Ms | undefined): void {
@@ -246,7 +248,8 @@ class SloScheduler implements Scheduler {
       this.#lookAgainAtMs = Math.min(this.#lookAgainAtMs, request.askAllAtMs)
       return false
     }
-    this.#waiting.leave(request, request.prospect === 'good' && this.#nowMs < request.dueAtMs, this.#nowMs)
+    request.hopeful = request.prospect === 'good' && this.#nowMs < request.dueAtMs
+    this.#waiting.leave(request, request.hopeful, this.#nowMs)
     request.attempts++
     request.lease = new Lease(request, backend, this.#nowMs)
     this.#fleet.shares.charge(request.spec.tenant, request.promptTokens, 0)

@@ -204,17 +204,42 @@ t.test('a class that falls behind the others is owed something, in proportion; n
   t.equal(shares.owed(behind, 0), 0, 'nothing is known')
   for (let i = 0; i < 300; i++) {
     shares.left(even, true, i)
-    shares.left(behind, i % 3 === 0, i)
+    shares.left(behind, i % 5 < 2, i)
     shares.left(free, false, i)
   }
-  const least = 0.9 * (1 + 1 / 3) / 3
+  const share = 0.4 / ((1 + 0.4) / 3)
   t.equal(shares.owed(even, 300), 0)
-  t.ok(Math.abs(shares.owed(behind, 300) - (1 - 1 / 3 / least)) < 0.02, `owed ${shares.owed(behind, 300)}`)
+  t.ok(Math.abs(shares.owed(behind, 300) - 6 * (1 - share / 0.9)) < 0.06, `owed ${shares.owed(behind, 300)}`)
+  t.equal(shares.ahead(even, 300), 1, 'it has twice what all have')
+  t.equal(shares.ahead(behind, 300), 0)
   t.equal(shares.owed(free, 300), 0, 'it was configured to have no share')
   t.equal(shares.owed(behind, 100_000), 0, 'what was long ago is forgotten')
   const overload = new MinShare()
   for (let i = 0; i < 300; i++) for (const each of [even, behind]) overload.left(each, i % 4 === 0, i)
   t.same([overload.owed(even, 300), overload.owed(behind, 300)], [0, 0], 'where all lose alike nobody is owed anything')
+})
+
+t.test('what was hoped counts until it has ended, then what became of it', async (t) => {
+  const [kept, broken] = [serviceClass('kept'), serviceClass('broken')]
+  const shares = new MinShare()
+  for (const each of [kept, broken]) for (let i = 0; i < 100; i++) shares.left(each, true, 0)
+  t.same([shares.owed(broken, 0), shares.ahead(kept, 0)], [0, 0])
+  for (let i = 0; i < 100; i++) shares.ended(broken, true, i % 2 === 0, 0, 5000)
+  t.ok(Math.abs(shares.owed(broken, 5000) - 1) < 1e-9 && shares.ahead(kept, 5000) === 1, 'half of what was hoped came true')
+  for (let i = 0; i < 50; i++) shares.ended(broken, false, true, 0, 5000)
+  t.ok(shares.owed(broken, 5000) < 1e-9, 'what made it against all hope counts as well')
+})
+
+t.test('work whose time for a long answer is gone lets go first what can still make it', async (t) => {
+  const drive = taught(slo())
+  drive.arrive('running', chat)
+  drive.arrive('late', { class: 'batch', targets: { deadlineMs: 60_000 }, receivedAtMs: drive.nowMs - 59_500, promptTokens: 500 })
+  drive.nowMs += 10
+  drive.arrive('early', { class: 'batch', targets: { deadlineMs: 60_000 }, receivedAtMs: drive.nowMs - 40_000, promptTokens: 500 })
+  drive.nowMs += 200
+  drive.send({ type: 'first_token', id: 'running' })
+  drive.send({ type: 'end', id: 'running', verdict: 'success', usage: { outputTokens: 1 } })
+  t.same([drive.backendOf('early'), drive.backendOf('late')], ['a', undefined], 'the later deadline first')
 })
 
 t.test('after a restart speeds are a guess again, which refuses nothing, and the cache is empty', async (t) => {

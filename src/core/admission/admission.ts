@@ -32,22 +32,11 @@ export class Admission {
 
   /** A probe ended by itself. */
   probeEnded(lease: Lease, usage: Usage | undefined, nowMs: Ms): void {
-    this.#false.measured(metTargets(lease, usage, nowMs), nowMs)
+    this.#false.measured(lease.metTargets(usage, nowMs), nowMs)
   }
 
   counts(): { probed: number, wouldHaveMet: number } {
     const { probed, wouldHaveMet } = this.#false
     return { probed, wouldHaveMet }
   }
-}
-
-/** The targets of a request whose answer is complete at `nowMs`. */
-function metTargets(lease: Lease, usage: Usage | undefined, nowMs: Ms): boolean {
-  const { targets, streamed, receivedAtMs } = lease.request.spec
-  const tokens = usage?.outputTokens ?? lease.outputTokens
-  const firstTokenAtMs = lease.firstTokenAtMs ?? nowMs
-  if (targets.deadlineMs !== undefined && nowMs - receivedAtMs > targets.deadlineMs) return false
-  if (!streamed) return true
-  if (targets.ttftMs !== undefined && firstTokenAtMs - receivedAtMs > targets.ttftMs) return false
-  return targets.tpotMs === undefined || tokens < 2 || (nowMs - firstTokenAtMs) / (tokens - 1) <= targets.tpotMs
 }

@@ -14,7 +14,7 @@ export interface Forecast {
   readonly ttftMs: Ms
   /** The same, if all goes well. */
   readonly optimisticTtftMs: Ms
-  /** Is it more likely to make its target than not, if it goes now? */
+  /** Is it more likely than not to make its targets, if it goes now? */
   readonly likely: boolean
 }
 
@@ -49,7 +49,7 @@ export function forecast(request: TrackedRequest, lane: Lane, nowMs: Ms): Foreca
     }
   }
   const ttftTargetMs = streamed ? targets.ttftMs ?? Infinity : Infinity
-  const likely = cautiousTtftMs <= ttftTargetMs
+  const likely = cautiousTtftMs <= ttftTargetMs && (targets.deadlineMs === undefined || nowMs <= request.dueAtMs)
   if (candidates === 0 || !measured) return { verdict: 'unknown', ttftMs, optimisticTtftMs, likely: true }
   if (hopeless) return { verdict: 'infeasible', ttftMs, optimisticTtftMs, likely: false }
   return { verdict: ttftMs <= ttftTargetMs ? 'feasible' : 'unknown', ttftMs, optimisticTtftMs, likely }

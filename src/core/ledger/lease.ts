@@ -1,5 +1,5 @@
 import type { TrackedRequest } from '../request.js'
-import type { Ms, Tokens } from '../types.js'
+import type { Ms, Tokens, Usage } from '../types.js'
 import type { Backend } from './backend.js'
 
 /**
@@ -64,6 +64,17 @@ export class Lease {
     this.progressAtMs = nowMs
     if (this.tpotMs < Infinity) this.backend.pacedStreams.progress(this, nowMs - this.firstTokenAtMs!, this.backend.prefill.doneMs)
     this.backend.slack.reported(nowMs)
+  }
+
+  /** Of an answer that is complete at `nowMs`. */
+  metTargets(usage: Usage | undefined, nowMs: Ms): boolean {
+    const { targets, streamed, receivedAtMs } = this.request.spec
+    const tokens = usage?.outputTokens ?? this.outputTokens
+    const firstTokenAtMs = this.firstTokenAtMs ?? nowMs
+    if (targets.deadlineMs !== undefined && nowMs - receivedAtMs > targets.deadlineMs) return false
+    if (!streamed) return true
+    if (targets.ttftMs !== undefined && firstTokenAtMs - receivedAtMs > targets.ttftMs) return false
+    return targets.tpotMs === undefined || tokens < 2 || (nowMs - firstTokenAtMs) / (tokens - 1) <= targets.tpotMs
   }
 
   release(nowMs: Ms): void {

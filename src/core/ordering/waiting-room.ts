@@ -27,15 +27,15 @@ export class WaitingRoom {
     this.#byClass.set(request.class.name, this.queued(request.class.name) + 1)
   }
 
-  /** Out of the queue, for whatever reason; `inTime` = sent, with its targets in reach. */
-  leave(request: TrackedRequest, inTime: boolean, nowMs: Ms): void {
+  /** Out of the queue, for whatever reason; `hopeful` = sent, with its targets in reach. */
+  leave(request: TrackedRequest, hopeful: boolean, nowMs: Ms): void {
     request.lane?.remove(request)
     this.size--
     if (request.interactive) this.#fleet.interactiveQueued--
     const { name } = request.class
     this.#byClass.set(name, this.queued(name) - 1)
     this.drainRate(name, nowMs).departed(nowMs)
-    if (request.interactive && request.attempts === 0) this.#fleet.minShares.left(request.class, inTime, nowMs)
+    if (request.targeted && request.attempts === 0) this.#fleet.minShares.left(request.class, hopeful, nowMs)
   }
 
   queued(name: ClassName): number {

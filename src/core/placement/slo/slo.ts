@@ -21,8 +21,8 @@ const FOREIGN_ROLE_COST = 0.1
 /** Work that has time leaves this share of the tolerated loss, and of the pace, to work that has not; all of it while more than half of its time is left. */
 const PATIENT_LOSS = 0.9
 const PATIENT_PACE = 0.4
-/** A class that gets nothing of its least share may cost others so many expected misses: a little less than the one that it gains. */
-const EVEN_LOSS = 0.9
+/** Expected misses that a class may cost others which is owed all that it can be. */
+const OWED_LOSS = 1.5
 /** KV cache in use from which an engine is about to preempt. */
 const KV_FULL = 0.97
 
@@ -81,7 +81,7 @@ class SloPlacement implements Placement {
     let warmIsFree = false
     let heldBy: HeldBy = 'prefill_in_flight'
     const leftMs = Math.max(1, request.dueAtMs - nowMs)
-    const patience = request.interactive ? 0 : Math.max(0, 2 * leftMs / (request.dueAtMs - request.spec.receivedAtMs) - 1)
+    const patience = this.#patience(request, leftMs, nowMs)
     const owed = request.interactive ? this.#fleet.minShares.owed(request.class, nowMs) : 0
     const cacheable = request.spec.prefixHashes.length > 0
     for (const backend of open) {
@@ -109,7 +109,7 @@ class SloPlacement implements Placement {
           continue
         }
         loss = this.#loss(backend, workMs, backlogMs, nowMs)
-        if (loss > (tuning.maxLoss + owed * Math.max(0, EVEN_LOSS - tuning.maxLoss)) * (1 - PATIENT_LOSS * patience)) {
+        if (loss > (tuning.maxLoss + owed * Math.max(0, OWED_LOSS - tuning.maxLoss)) * (1 - PATIENT_LOSS * patience)) {
           heldBy = 'slack_guard'
           continue
         }
@@ -136,6 +136,14 @@ class SloPlacement implements Placement {
     }
     this.#explain(request, best, bestScore, runnerUp, runnerUpScore, nowMs)
     return best
+  }
+
+  /** How much of the tolerances it leaves to work that has no time, 0–1: by the time that it has, and by how far its class is ahead of all others. */
+  #patience(request: TrackedRequest, leftMs: Ms, nowMs: Ms): number {
+    if (request.interactive) return 0
+    if (request.prospect === 'doubtful') return 1
+    const byTime = 2 * leftMs / (request.dueAtMs - request.spec.receivedAtMs) - 1
+    return Math.max(0, byTime, this.#fleet.minShares.ahead(request.class, nowMs))
   }
 
   #loss(backend: Backend, workMs: Ms, backlogMs: Ms, nowMs: Ms): number {
