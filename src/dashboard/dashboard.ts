@@ -1,13 +1,13 @@
 import type { BackendId, ClassName, Clock, Ms, PoolName, SchedulerState, SloTargets } from '../core/index.js'
 import type { Config } from '../config/index.js'
-import { RECENT_CAPACITY, type RequestRecord, type Telemetry } from '../telemetry/index.js'
+import { atOnce, RECENT_CAPACITY, Turns, type RequestRecord, type Telemetry, type Work } from '../telemetry/index.js'
 import { adviceOf } from './advice.js'
 import { BackendWatch } from './backend-watch.js'
+import { jsonOf } from './json.js'
 import { matrixOf } from './matrix.js'
 import { missesOf } from './misses.js'
 import { costOf, HISTORY_ROWS, Personas, windowsOf, type Persona } from './personas.js'
 import { earlyQueueing } from './trend.js'
-import { atOnce, jsonOf, Turns, type Work } from './turns.js'
 import type { BackendView, DashboardBackend, DashboardPool, HistoryView, MatrixPoint, PersonaSummary, QueueAlarm, Snapshot } from './types.js'
 
 export interface DashboardOptions {

@@ -1,8 +1,7 @@
 import { attainmentOf, burnRate, costPerMillionTokens, GoodputLedger, Histogram, MEASURES, perSecond, tpotMs, ttftMs, WindowedHistogram, WINDOWS_MS, type ClassName, type Measure, type Ms, type Percentiles, type WindowName } from '../core/index.js'
-import type { RequestRecord, Telemetry } from '../telemetry/index.js'
+import type { RequestRecord, Telemetry, Work } from '../telemetry/index.js'
 import { Columns } from './columns.js'
 import { distributionOf } from './distribution.js'
-import type { Work } from './turns.js'
 import type { CostView, DistributionView, LiveView, PersonaDetail, PersonaKind, WindowView } from './types.js'
 
 /** Tenants beyond these are one together: books are not free, and names may be many. */

@@ -20,8 +20,6 @@ export class Exposition {
   async render(): Promise<Buffer> {
     const text = new TextBuffer(this.#bytes + MARGIN_BYTES)
     let rendered = 0
-    // Gauges have just been read, which takes a millisecond or so of its own.
-    await nextTurn()
     for (const metric of this.#registry.getMetricsAsArray() as readonly unknown[]) {
       if (metric instanceof CounterFamily || metric instanceof GaugeFamily || metric instanceof HistogramFamily) {
         metric.render(text)

@@ -2,6 +2,7 @@ import { attainmentOf, burnRate, costPerMillionTokens, perSecond, WASTE_REASONS,
 import type { Config } from '../config/index.js'
 import type { Metrics } from './metrics.js'
 import type { MetricName } from './metrics-table.js'
+import type { Work } from './turns.js'
 import type { BackendGauges, GaugeSources } from './types.js'
 
 const BREAKER = { closed: 0, half_open: 1, open: 2 } as const
@@ -26,18 +27,22 @@ export interface GaugeInputs {
   readonly nowMs: Ms
 }
 
-/** Read every gauge from where its truth is kept. Called when somebody scrapes, never per request. */
-export function collectGauges(inputs: GaugeInputs): void {
+/** Read every gauge from where its truth is kept. Called when somebody scrapes, never per request, and in pieces. */
+export function * collectGauges(inputs: GaugeInputs): Work {
   for (const name of PULLED) inputs.metrics.gauge(name).blank()
-  collectClasses(inputs)
+  yield
+  yield * collectClasses(inputs)
   if (inputs.sources === undefined) return
   const backends = inputs.sources.backends()
-  collectScheduler(inputs.metrics, inputs.sources.scheduler(), backends)
-  collectBackends(inputs.metrics, backends)
+  yield
+  const scheduler = inputs.sources.scheduler()
+  yield
+  yield * collectScheduler(inputs.metrics, scheduler, backends)
+  yield * collectBackends(inputs.metrics, backends)
   collectCost(inputs, backends)
 }
 
-function collectClasses({ metrics, ledger, config, nowMs }: GaugeInputs): void {
+function * collectClasses({ metrics, ledger, config, nowMs }: GaugeInputs): Work {
   for (const [name, { objective, ttft, tpot, deadline }] of Object.entries(config.classes)) {
     const targeted = ttft !== undefined || tpot !== undefined || deadline !== undefined
     metrics.gauge('sluice_slo_objective_ratio').set(targeted ? objective : undefined, name)
@@ -49,12 +54,14 @@ function collectClasses({ metrics, ledger, config, nowMs }: GaugeInputs): void {
       metrics.gauge('sluice_slo_attainment_ratio').set(attainment, name, window)
       metrics.gauge('sluice_slo_burn_rate').set(burnRate(attainment, objective), name, window)
     }
+    yield
   }
   // Configured classes from the start, at zero: a series that begins above zero has lost its beginning.
   for (const name of new Set([...Object.keys(config.classes), ...ledger.classes()])) {
     const { counted, outcomes: { met } } = ledger.totals(name)
     metrics.counter('sluice_slo_requests_total').child(name, 'met').add(met)
     metrics.counter('sluice_slo_requests_total').child(name, 'missed').add(counted - met)
+    yield
   }
   for (const name of ledger.classes()) {
     const totals = ledger.totals(name)
@@ -63,15 +70,17 @@ function collectClasses({ metrics, ledger, config, nowMs }: GaugeInputs): void {
       const tokens = totals.wastedTokens[reason]
       if (tokens > 0) metrics.counter('sluice_wasted_tokens_total').child(name, reason).add(tokens)
     }
+    yield
   }
 }
 
-function collectScheduler(metrics: Metrics, { admission, classes, backends }: SchedulerState, gauges: readonly BackendGauges[]): void {
+function * collectScheduler(metrics: Metrics, { admission, classes, backends }: SchedulerState, gauges: readonly BackendGauges[]): Work {
   metrics.gauge('sluice_admission_enforcing').set(admission.effective === 'enforce' ? 1 : 0)
   for (const { name, queued, queuedTokens, oldestWaitMs } of classes) {
     metrics.gauge('sluice_queue_depth').set(queued, name)
     metrics.gauge('sluice_queue_tokens').set(queuedTokens, name)
     metrics.gauge('sluice_queue_oldest_wait_seconds').set(oldestWaitMs / SECOND, name)
+    yield
   }
   const pools = new Map(gauges.map(({ id, pool }) => [id, pool]))
   for (const { id, inflightRequests, inflightPrefillTokens, concurrencyLimit } of backends) {
@@ -81,10 +90,11 @@ function collectScheduler(metrics: Metrics, { admission, classes, backends }: Sc
     metrics.gauge('sluice_backend_inflight_requests').set(inflightRequests, id, pool)
     metrics.gauge('sluice_backend_inflight_prefill_tokens').set(inflightPrefillTokens, id, pool)
     metrics.gauge('sluice_backend_concurrency_limit').set(concurrencyLimit, id, pool)
+    yield
   }
 }
 
-function collectBackends(metrics: Metrics, backends: readonly BackendGauges[]): void {
+function * collectBackends(metrics: Metrics, backends: readonly BackendGauges[]): Work {
   for (const { id, pool, state, operatorDrain, breaker, slowdownRatio, report, gpuUtilizationRatio, costPerHour } of backends) {
     metrics.gauge('sluice_backend_up').set(state === 'up' || state === 'degraded' ? 1 : 0, id, pool)
     metrics.gauge('sluice_backend_degraded').set(state === 'degraded' ? 1 : 0, id, pool)
@@ -97,6 +107,7 @@ function collectBackends(metrics: Metrics, backends: readonly BackendGauges[]): 
     metrics.gauge('sluice_backend_kv_cache_usage_ratio').set(report.kvUsageRatio, id, pool)
     metrics.gauge('sluice_backend_prefix_cache_hit_ratio').set(report.prefixHitRatio, id, pool)
     metrics.gauge('sluice_backend_gpu_utilization_ratio').set(gpuUtilizationRatio, id, pool)
+    yield
   }
 }
 

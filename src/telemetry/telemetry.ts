@@ -11,6 +11,7 @@ import { OtlpExport } from './otel/export.js'
 import type { RequestRecord } from './record.js'
 import { requestLine } from './request-line.js'
 import { openFile, openStdout, type FileSink, type Sink } from './sink.js'
+import { Turns } from './turns.js'
 import type { AdmissionVerdict, AuditEntry, GaugeSources, IntervalRecorder, Telemetry, TelemetryOptions } from './types.js'
 
 export function createTelemetry(options: TelemetryOptions): Telemetry {
@@ -29,6 +30,7 @@ class Observer implements Telemetry {
   readonly #logStream: { write(line: string): void }
   readonly #metrics: Metrics
   readonly #exposition: Exposition
+  readonly #turns: Turns
   readonly #labels = new LabelNames()
   readonly #now: () => Ms
   readonly #wallNow: () => Ms
@@ -39,6 +41,7 @@ class Observer implements Telemetry {
   #requestFile: LogFile | undefined
   #auditFile: LogFile | undefined
   #otlp: OtlpExport | undefined
+  #text: Promise<Buffer> | undefined
   readonly #version: string
 
   constructor({ config, version, now, wallNow, logStream }: TelemetryOptions) {
@@ -48,6 +51,7 @@ class Observer implements Telemetry {
     this.#wallNow = wallNow
     this.#metrics = new Metrics(this.#labels)
     this.#exposition = new Exposition(this.#metrics.registry)
+    this.#turns = new Turns({ now })
     this.#stdout = logStream === undefined ? openStdout(() => this.#dropped('log')) : undefined
     this.#logStream = logStream ?? this.#stdout!
     this.log = createLogger(config.log.level, wallNow, this.#logStream)
@@ -121,9 +125,10 @@ class Observer implements Telemetry {
     this.#auditFile.sink.write(`${JSON.stringify({ time: new Date(this.#wallNow()).toISOString(), ...entry })}\n`)
   }
 
+  /** One text at a time: a reader that comes meanwhile gets the one that is being made. */
   metricsText(): Promise<Buffer> {
-    collectGauges({ metrics: this.#metrics, ledger: this.ledger, config: this.#config, sources: this.#sources, nowMs: this.#now() })
-    return this.#exposition.render()
+    this.#text ??= this.#makeText().finally(() => { this.#text = undefined })
+    return this.#text
   }
 
   reopen(): void {
@@ -133,6 +138,11 @@ class Observer implements Telemetry {
 
   async close(): Promise<void> {
     await Promise.all([this.#otlp?.close(), this.#requestFile?.sink.close(), this.#auditFile?.sink.close(), this.#stdout?.close()])
+  }
+
+  async #makeText(): Promise<Buffer> {
+    await this.#turns.do(collectGauges({ metrics: this.#metrics, ledger: this.ledger, config: this.#config, sources: this.#sources, nowMs: this.#now() }))
+    return this.#exposition.render()
   }
 
   #configureOtlp(endpoint: string | undefined): void {

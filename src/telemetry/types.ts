@@ -83,7 +83,7 @@ export interface Telemetry {
   models(names: readonly string[]): void
   /** A new configuration: names that may be labels, targets, objectives, log level. */
   configure(config: Config): void
-  /** The Prometheus text in UTF-8. Yields to the event loop between metrics. */
+  /** The Prometheus text in UTF-8, made in turns of the event loop; calls that overlap share one. */
   metricsText(): Promise<Buffer>
   /** Open the log files anew after a rotation. */
   reopen(): void
