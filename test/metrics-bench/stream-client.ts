@@ -1,8 +1,9 @@
 /**
- * Holds endless streams open and measures the gaps between their events, in a process of its own. Told by IPC what to begin
- * with; then each message names the interval that follows, and is answered with what the one before it showed.
+ * Holds endless streams open and measures how unevenly their events arrive, in a process of its own. Told by IPC what to begin
+ * with; then each message is answered with what the time since the one before it showed.
  */
 import { connect } from 'node:net'
+import { Bins, type Sparse } from './bins.js'
 import { MARK, STAMP_DIGITS, microseconds, readStamp } from '../bench/relay/wire.js'
 
 export interface StreamsOrder {
@@ -13,25 +14,19 @@ export interface StreamsOrder {
   readonly classes: readonly string[]
 }
 
-/** Milliseconds. A gap counts beyond the stream's period; a delay from the upstream's writing of an event. */
 export interface StreamsReport {
-  readonly events: number
+  /** How much further apart two events of a stream arrive than they were written: what the upstream's own unrest does not touch. */
+  readonly gaps: Sparse
+  /** From an event's writing by the upstream to its arrival. */
+  readonly delays: Sparse
+  /** Streams that broke so far. */
   readonly errors: number
-  readonly gapMs: Readonly<Record<'p50' | 'p99' | 'p999' | 'max', number>>
-  readonly delayMs: Readonly<Record<'p50' | 'p99' | 'p999' | 'max', number>>
 }
 
-/** What follows at once after a change belongs to neither side of it. */
-const SETTLE_US = 250_000
 const TRIES = 40, PAUSE_MS = 250
 
-let gaps: number[] = [], delays: number[] = [], errors = 0, countsFromUs = Infinity
-
-function quantiles(valuesUs: readonly number[]): StreamsReport['gapMs'] {
-  const sorted = Float64Array.from(valuesUs).sort()
-  const at = (q: number) => (sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? NaN) / 1000
-  return { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1) }
-}
+const gaps = new Bins(), delays = new Bins()
+let errors = 0
 
 /** Resolves with the first event of an endless stream, or the end of a finite one. A gateway that sheds load is asked again. */
 async function open(order: StreamsOrder, className: string, events: number): Promise<void> {
@@ -44,10 +39,9 @@ async function open(order: StreamsOrder, className: string, events: number): Pro
 
 /** Whether it was answered with 200. */
 function ask({ port, rate }: StreamsOrder, className: string, events: number): Promise<boolean> {
-  const periodUs = 1e6 / rate
   const body = `{"model":"bench","stream":true,"bench":{"rate":${rate},"events":${events}},"messages":[{"role":"user","content":"Tell me about rivers."}]}`
   return new Promise((resolve) => {
-    let lastUs = 0, isEndless = false
+    let lastDelayUs: number | undefined, isEndless = false
     const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => {
       socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nx-class: ${className}\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
     })
@@ -65,11 +59,10 @@ function ask({ port, rate }: StreamsOrder, className: string, events: number): P
       }
       for (let at = chunk.indexOf(MARK); at >= 0; at = chunk.indexOf(MARK, at + MARK.length)) {
         if (at + MARK.length + STAMP_DIGITS > chunk.length) break
-        if (nowUs >= countsFromUs) {
-          delays.push(nowUs - readStamp(chunk, at + MARK.length))
-          if (lastUs > 0) gaps.push(Math.max(0, nowUs - lastUs - periodUs))
-        }
-        lastUs = nowUs
+        const delayUs = nowUs - readStamp(chunk, at + MARK.length)
+        delays.add(delayUs)
+        if (lastDelayUs !== undefined) gaps.add(delayUs - lastDelayUs)
+        lastDelayUs = delayUs
         if (events === 0) {
           isEndless = true
           resolve(true)
@@ -92,9 +85,5 @@ async function start(order: StreamsOrder): Promise<void> {
 
 process.on('message', (message: StreamsOrder | 'next') => {
   if (message !== 'next') return void start(message).then(() => process.send?.('open'))
-  const report: StreamsReport = { events: delays.length, errors, gapMs: quantiles(gaps), delayMs: quantiles(delays) }
-  gaps = []
-  delays = []
-  process.send?.(report)
-  countsFromUs = microseconds() + SETTLE_US
+  process.send?.({ gaps: gaps.take(), delays: delays.take(), errors } satisfies StreamsReport)
 })
