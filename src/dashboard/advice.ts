@@ -57,7 +57,7 @@ const CHECKS: readonly Check[] = [
   },
   {
     id: 'pool-sizes', title: 'Pool sizes',
-    look({ pools, backends }) {
+    look({ admission, pools, backends, personas }) {
       const busy = pools.flatMap(({ name }) => {
         const shares = backends.filter((backend) => backend.pool === name && isServing(backend)).flatMap(({ now: { prefillShare, decodeShare } }) => decodeShare === undefined ? [] : Math.min(1, (prefillShare ?? 0) + decodeShare))
         return shares.length === 0 ? [] : [{ name, share: shares.reduce((sum, share) => sum + share, 0) / shares.length }]
@@ -66,7 +66,10 @@ const CHECKS: readonly Check[] = [
       if (most === undefined || least === undefined) return unknown('Needs traffic on at least one pool.')
       const figure = busy.map(({ name, share }) => `${name} ${percent(share)} busy`).join(', ')
       if (busy.length > 1 && most.share > 0.8 && least.share < 0.4) return { level: 'act', figure, what: `Move a backend from ${least.name} to ${most.name}, or let the classes of ${most.name} use ${least.name} too.` }
-      if (most.share > 0.9) return { level: 'act', figure, what: 'Every pool that takes load is full. Add backends, or refuse earlier with admission mode enforce.' }
+      // One stream keeps an engine busy all the time: whether more fit in beside it, kept promises show.
+      const broken = personas.filter((persona) => persona.kind === 'class' && isBroken(persona)).map(({ name }) => name).join(', ')
+      if (most.share > 0.9 && broken !== '') return { level: 'act', figure: `${figure}; ${broken} below objective`, what: `Pools that take load never rest, and promises break. Add backends${admission.effective === 'enforce' ? '' : ', or refuse earlier with admission mode enforce'}.` }
+      if (most.share > 0.9) return { level: 'ok', figure, what: 'Engines never rest, and yet promises are kept: there is room beside what runs.' }
       return { level: 'ok', figure, what: 'No pool is full while another one idles.' }
     },
   },

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { configFrom } from '../../src/config/index.js'
 import type { SchedulerState, Timeline } from '../../src/core/index.js'
 import { Histogram } from '../../src/core/index.js'
+import { adviceOf } from '../../src/dashboard/advice.js'
 import { Dashboard, type DashboardBackend, type Message, type Snapshot } from '../../src/dashboard/index.js'
 import { distributionOf } from '../../src/dashboard/distribution.js'
 import { createTelemetry, type RequestRecord } from '../../src/telemetry/index.js'
@@ -151,4 +152,16 @@ t.test('what is long over is no reason', async t => {
   t.equal(dashboard.snapshot('all:all').misses.length, 1)
   await tick(61)
   t.same(dashboard.snapshot('all:all').misses, [])
+})
+
+t.test('a busy engine is full only where promises break, and admission that enforces is not advised again', async t => {
+  const advise = (attainment: number, effective: 'observe' | 'enforce') => adviceOf({
+    admission: { configured: effective, effective, probed: 0, wouldHaveMet: 0 }, pools: [{ name: 'main', role: 'latency', mode: 'balanced' }],
+    backends: [{ ...backend, now: { prefillShare: 0, decodeShare: 1 } } as never],
+    personas: [{ kind: 'class', name: 'chat', objective: 0.9, windows: { '5m': { attainment } } } as never],
+    all: { outcomes: {}, distributions: {}, wastedTokens: {} } as never,
+  }).find(({ id }) => id === 'pool-sizes')!
+  t.match(advise(0.95, 'observe'), { level: 'ok', figure: 'main 100 % busy' })
+  t.match(advise(0.8, 'observe'), { level: 'act', figure: /chat below objective/, what: /admission mode enforce/ })
+  t.match(advise(0.8, 'enforce'), { level: 'act', what: /Add backends\.$/ })
 })

@@ -165,7 +165,7 @@ export const matrix = ({ points, ttftLineMs, tokensLine }) => {
 
 /** The batch–latency curve of one backend, its throughput, its knee and what a token costs there. */
 export const batchCurve = ({ id, curve, kneeStreams, learned }, nowStreams) => {
-  const width = 320, height = 170, left = 40, right = 40, upper = 10, lower = 28
+  const width = 320, height = 182, left = 40, right = 40, upper = 22, lower = 28
   const most = curve.at(-1).streams * 1.08
   const time = ticks(Math.max(...curve.map(({ tokenMs }) => tokenMs)), 3), through = ticks(Math.max(...curve.map(({ tokensPerS }) => tokensPerS)), 3)
   const x = (v) => left + v / most * (width - left - right)
@@ -173,6 +173,7 @@ export const batchCurve = ({ id, curve, kneeStreams, learned }, nowStreams) => {
   const yt = y(time), yr = y(through)
   const costs = curve.map(({ costPerMillion }) => costPerMillion).filter(isKnown), highest = Math.max(...costs)
   const yc = y([0, highest * 1.05])
+  const isRunning = isKnown(nowStreams) && nowStreams > 0.5, here = isRunning ? Math.min(width - right, x(nowStreams)) : 0
   const at = (points, to) => points.map((point, i) => `${i === 0 ? 'M' : 'L'}${x(point.streams).toFixed(1)} ${to(point).toFixed(1)}`).join('')
   const model = learned !== undefined && learned.decodeSamples > 0
     ? curve.map(({ streams, modelMs }) => ({ streams, tokenMs: modelMs })) : []
@@ -180,15 +181,16 @@ export const batchCurve = ({ id, curve, kneeStreams, learned }, nowStreams) => {
     time.map((v) => [svg('line', { class: 'grid', x1: left, x2: width - right, y1: yt(v), y2: yt(v) }), svg('text', { x: left - 5, y: yt(v) + 4, 'text-anchor': 'end' }, String(v))]),
     through.map((v) => svg('text', { x: width - right + 5, y: yr(v) + 4 }, count(v))),
     isKnown(kneeStreams) && [svg('line', { class: 'knee', x1: x(kneeStreams), x2: x(kneeStreams), y1: upper, y2: height - lower }), svg('text', { class: 'knee-name', x: x(kneeStreams), y: height - lower + 12, 'text-anchor': 'middle' }, `knee ${Math.round(kneeStreams)}`)],
-    isKnown(nowStreams) && nowStreams > 0.5 && svg('line', { class: 'here', x1: Math.min(width - right, x(nowStreams)), x2: Math.min(width - right, x(nowStreams)), y1: upper, y2: height - lower }),
+    isRunning && svg('line', { class: 'here', x1: here, x2: here, y1: upper, y2: height - lower }),
     costs.length > 1 && svg('path', { class: 'line cost', d: at(curve.filter(({ costPerMillion }) => isKnown(costPerMillion)), ({ costPerMillion }) => yc(costPerMillion)) }),
     svg('path', { class: 'line raw', d: at(curve, ({ tokensPerS }) => yr(tokensPerS)) }),
     model.length > 0 && svg('path', { class: 'line model', d: at(model, ({ tokenMs }) => Math.max(upper, yt(tokenMs))) }),
     svg('path', { class: 'line token', d: at(curve, ({ tokenMs }) => yt(tokenMs)) }),
     curve.map(({ streams, tokenMs }) => svg('circle', { class: 'dot', cx: x(streams), cy: yt(tokenMs), r: 2.5 })),
     svg('text', { x: left, y: height - lower + 12 }, '0'), svg('text', { x: width - right, y: height - lower + 12, 'text-anchor': 'end' }, String(Math.round(most))),
+    svg('text', { class: 'title', x: left - 5, y: 11, 'text-anchor': 'end' }, 'ms'), svg('text', { class: 'title', x: width - right + 5, y: 11 }, 'tok/s'),
     svg('text', { class: 'title', x: width / 2, y: height - 3, 'text-anchor': 'middle' }, 'streams at once')),
-  legend([{ name: 'ms a token', tone: 'token' }, { name: 'tokens/s', tone: 'raw' }, model.length > 0 ? { name: 'learned model', tone: 'model' } : undefined,
+  legend([{ name: 'ms a token', tone: 'token' }, { name: 'tokens/s', tone: 'raw' }, model.length > 0 ? { name: 'learned model', tone: 'model' } : undefined, isRunning ? { name: 'now', tone: 'here' } : undefined,
     costs.length > 1 ? { name: 'cost per M tokens', tone: 'cost', value: `${money(Math.min(...costs))}–${money(highest)}` } : undefined].filter(Boolean))]
 }
 

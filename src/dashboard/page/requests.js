@@ -23,7 +23,7 @@ const row = (one, longest) => {
     ['gateway itself', ms(one.overhead_ms)], ['prompt', `${count(one.prompt_tokens)} tokens${one.prompt_tokens_estimated ? ', estimated' : ''}${isKnown(one.cached_tokens) ? `, ${one.cached_tokens} from cache` : ''}`], ['output', `${count(one.output_tokens)} tokens${one.output_tokens_estimated ? ', counted' : ''}`],
     ['targets', [isKnown(one.target_ttft_ms) && `TTFT ${ms(one.target_ttft_ms)}`, isKnown(one.target_tpot_ms) && `TPOT ${ms(one.target_tpot_ms)}`, isKnown(one.target_deadline_ms) && `end ${ms(one.target_deadline_ms)}`].filter(Boolean).join(', ') || 'none']]
   return el('details', { class: 'request', 'data-key': one.request_id },
-    el('summary', {}, el('time', {}, one.time.slice(11, 23)), el('span', { class: `outcome ${TONES[one.outcome] ?? 'bad'}` }, words(one.outcome)), el('span', { class: 'cls' }, one.class), el('span', { class: 'where' }, one.backend ?? one.code ?? ''), timeline(one, longest), el('span', { class: 'n' }, ms(one.ttft_ms)), el('span', { class: 'n' }, ms(one.tpot_ms)), el('span', { class: 'n' }, ms(one.duration_ms))),
+    el('summary', {}, el('time', {}, one.time.slice(11, 23)), el('span', { class: `outcome ${TONES[one.outcome] ?? 'bad'}` }, words(one.outcome)), el('span', { class: 'cls' }, one.class), el('span', { class: 'where', title: one.backend ?? one.code }, one.backend ?? words(one.code ?? '')), timeline(one, longest), ...[['TTFT', one.ttft_ms], ['TPOT', one.tpot_ms], ['end', one.duration_ms]].map(([name, value]) => el('span', { class: 'n', 'data-label': name }, ms(value)))),
     el('div', { class: 'story' }, el('p', {}, one.decision ?? 'No decision was made for it: it was not scheduled.'), one.detail && el('p', { class: 'bad' }, one.detail), el('dl', {}, facts.filter(([, value]) => value !== undefined).map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, String(value)))))))
 }
 
@@ -60,7 +60,7 @@ export class Requests {
     render(this.into, el('section', { class: 'panel flush' },
       el('div', { class: 'tools' }, el('h2', {}, 'Requests'), options('class', this.classes), options('outcome', OUTCOMES), el('button', { type: 'button', class: 'quiet', 'data-act': 'pause', 'aria-pressed': this.isPaused ? 'true' : 'false' }, this.isPaused ? 'Go on' : 'Pause'),
         el('ul', { class: 'legend' }, el('li', { class: 'c-wait' }, el('i', {}), 'queued'), el('li', { class: 'c-ack' }, el('i', {}), 'prefill'), el('li', { class: 'c-flow' }, el('i', {}), 'tokens'))),
-      el('div', { class: 'request head', 'aria-hidden': 'true' }, ['time', 'outcome', 'class', 'backend', 'timeline', 'TTFT', 'TPOT', 'end'].map((name, i) => el('span', { class: i > 4 ? 'n' : '' }, name))),
+      el('div', { class: 'request head', 'aria-hidden': 'true' }, ['time', 'outcome', 'class', 'backend, or why none', 'timeline', 'TTFT', 'TPOT', 'end'].map((name, i) => el('span', { class: i > 4 ? 'n' : '' }, name))),
       this.list === undefined || this.list.length === 0 ? nothing() : this.list.map((one) => row(one, longest))))
   }
 }
