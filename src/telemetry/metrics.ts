@@ -3,8 +3,8 @@ import { tpotMs, ttftMs, e2eMs, queueMs, Histogram, type AttemptVerdict, type Ba
 import { CounterFamily, GaugeFamily, HistogramFamily, type Cell, type HistogramCell } from './family.js'
 import type { LabelNames } from './labels.js'
 import { METRICS, type MetricDefinition, type MetricName } from './metrics-table.js'
-import { countOpenFilesCheaply } from './open-files.js'
 import { Paces, type Pace } from './pace.js'
+import { countOpenFilesCheaply, countSocketsRarely } from './process-metrics.js'
 import type { RequestRecord } from './record.js'
 import type { AdmissionVerdict, IntervalRecorder } from './types.js'
 
@@ -32,7 +32,7 @@ export class Metrics {
   readonly #recorders = new Map<string, IntervalRecorder>()
   readonly #paces = new Paces()
 
-  constructor(labels: LabelNames) {
+  constructor(labels: LabelNames, now: () => Ms) {
     this.#labels = labels
     for (const definition of METRICS) {
       const family = familyOf(definition)
@@ -42,6 +42,7 @@ export class Metrics {
     }
     collectDefaultMetrics({ register: this.registry })
     countOpenFilesCheaply(this.registry)
+    countSocketsRarely(this.registry, now)
   }
 
   counter(name: MetricName): CounterFamily { return this.#families.get(name) as CounterFamily }

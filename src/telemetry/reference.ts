@@ -22,7 +22,7 @@ export function metricsReference(): string {
 configuration and the logs use it. Label values come from the configuration (models also from what backends list, up to a
 hundred); every other name is \`other\`, and \`none\` is the pool of a request that reached no backend. A value that is
 unknown has no series: it is never zero. Besides these, prom-client's defaults tell about the process (\`process_*\`,
-\`nodejs_*\`).
+\`nodejs_*\`); \`nodejs_active_*\` are counted at most once a minute, for that takes a walk over every socket.
 
 ${sections.join('\n')}`
 }

@@ -49,7 +49,7 @@ class Observer implements Telemetry {
     this.#version = version
     this.#now = now
     this.#wallNow = wallNow
-    this.#metrics = new Metrics(this.#labels)
+    this.#metrics = new Metrics(this.#labels, now)
     this.#exposition = new Exposition(this.#metrics.registry)
     this.#turns = new Turns({ now })
     this.#stdout = logStream === undefined ? openStdout(() => this.#dropped('log')) : undefined

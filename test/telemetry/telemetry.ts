@@ -1,5 +1,7 @@
 import t from 'tap'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { configFrom } from '../../src/config/index.js'
@@ -248,6 +250,23 @@ t.test('a scrape at 64 backends and 20 classes is cheap', async (t) => {
   t.comment(`median CPU of a scrape: ${median.toFixed(2)} ms, ${text.length} bytes, ${text.split('\n').length} lines`)
   // About 4 ms on a quiet machine; the bound leaves room for a busy one and still catches a second rendering of everything.
   t.ok(median < 60, `a scrape took ${median} ms of CPU`)
+})
+
+t.test('what takes a walk over every socket is counted once a minute', async (t) => {
+  const time = { nowMs: 0 }
+  const telemetry = createTelemetry({ config: configFrom({}), version: '1', now: () => time.nowMs, wallNow: () => 0, logStream: { write: () => {} } })
+  const handles = async () => Number(valueOf((await telemetry.metricsText()).toString(), 'nodejs_active_handles_total'))
+  const before = await handles()
+  const servers = await Promise.all([1, 2, 3].map(async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return server
+  }))
+  t.teardown(() => { for (const server of servers) server.close() })
+  time.nowMs = 59_999
+  t.equal(await handles(), before)
+  time.nowMs = 60_000
+  t.ok(await handles() >= before + 3)
 })
 
 function stateOf(backends: readonly string[], classes: readonly string[] = ['chat']): SchedulerState {
