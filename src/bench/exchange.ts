@@ -116,10 +116,6 @@ export class Exchange implements Timeline, ResponseReader {
     return deadlineMs === undefined || nowMs - this.receivedAtMs <= deadlineMs
   }
 
-  get isMet(): boolean {
-    return this.ending !== undefined && outcomeOf(this, this.request.targets) === 'met'
-  }
-
   /** 429 is a refusal, and so is 503 of a server that is full; all else is a failure. */
   #refused(): void {
     const { message } = parseEngineError(this.#status, undefined, Buffer.concat(this.#errorBody))

@@ -94,7 +94,11 @@ class LoadRun {
   readonly #intervals: ReadonlyMap<string, Histogram>
   readonly #sendLag = new Histogram()
   readonly #active = new Set<Exchange>()
-  readonly #measured: Exchange[] = []
+  /** By the order of sending; empty where a measured request has not ended. */
+  readonly #rows: RequestRow[] = []
+  #measured = 0
+  #counted = 0
+  #met = 0
   readonly #throughput: Throughput = { completed: 0, inputTokens: 0, outputTokens: 0 }
   readonly #startMs: Ms
   readonly #now: () => Ms
@@ -144,10 +148,11 @@ class LoadRun {
     return { request, atMs: this.#startMs + arrivalMs, id, bytes: this.#writer.write(request, id) }
   }
 
-  /** The next request is written before it is due, so that its making costs none of its time. */
+  /** The next request is written, and a connection opened for it, before it is due: neither costs any of its time. */
   #prepare(): void {
     const { request, atMs, id, bytes } = this.#plan()
     if (atMs - this.#startMs >= this.#endOfArrivalsMs) return
+    this.#connections.open()
     this.#alarm.set(atMs, () => {
       this.#send(request, atMs, id, bytes)
       if (!this.#stopped) this.#prepare()
@@ -168,18 +173,24 @@ class LoadRun {
     const { style, warmupMs, measureMs } = this.#options
     const sinceStart = atMs - this.#startMs
     const measured = sinceStart >= warmupMs && sinceStart < warmupMs + measureMs
-    const exchange = new Exchange(id, request, atMs, style.api, this.#now, measured ? this.#intervals.get(request.class.name) : undefined, ended => { this.#ended(ended) })
+    const place = measured ? this.#measured++ : undefined
+    const exchange = new Exchange(id, request, atMs, style.api, this.#now, measured ? this.#intervals.get(request.class.name) : undefined, ended => { this.#ended(ended, place) })
     this.#active.add(exchange)
-    if (measured) this.#measured.push(exchange)
     this.#sent++
     exchange.dispatchedAtMs = this.#now()
     if (measured) this.#sendLag.record(Math.max(0, exchange.dispatchedAtMs - atMs))
     exchange.inFlight = this.#connections.send(bytes, exchange)
   }
 
-  #ended(exchange: Exchange): void {
+  #ended(exchange: Exchange, place: number | undefined): void {
     this.#active.delete(exchange)
     this.#countThroughput(exchange)
+    if (place !== undefined) {
+      const row = exchange.row(this.#startMs)
+      this.#rows[place] = row
+      if (row.counted) this.#counted++
+      if (row.outcome === 'met') this.#met++
+    }
     const { load, warmupMs, measureMs } = this.#options
     if (this.#stopped || load.kind === 'open') return
     // A turn later, so that a target that fails at once does not keep the event loop.
@@ -218,14 +229,8 @@ class LoadRun {
   }
 
   #progress(elapsedMs: Ms): LoadProgress {
-    let met = 0
-    let counted = 0
-    for (const exchange of this.#measured) {
-      if (exchange.ending === undefined) continue
-      counted++
-      if (exchange.isMet) met++
-    }
-    return { elapsedMs, totalMs: this.#options.warmupMs + this.#options.measureMs, sent: this.#sent, active: this.#active.size, met, counted }
+    const { warmupMs, measureMs } = this.#options
+    return { elapsedMs, totalMs: warmupMs + measureMs, sent: this.#sent, active: this.#active.size, met: this.#met, counted: this.#counted }
   }
 
   #result(): LoadRunResult {
@@ -233,7 +238,7 @@ class LoadRun {
     return {
       target: target.label, workload: workload.name, load, seed, measureMs,
       classes: this.#classes.map(({ service, targets }) => ({ name: service.name, targets })),
-      rows: this.#measured.map(exchange => exchange.row(this.#startMs)),
+      rows: this.#rows,
       intervals: this.#intervals,
       sendLag: this.#sendLag,
       throughput: this.#throughput,

@@ -1,6 +1,7 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Target } from '../types.js'
+import { beginningOf, READ_BUFFER } from './read-buffer.js'
 import { ResponseParser, type ResponseHead } from './response-parser.js'
 
 /** What becomes of one request. Exactly one of `end` and `failed` comes, and it comes last. */
@@ -28,6 +29,11 @@ export class Connections {
 
   constructor(private readonly target: Target) {}
 
+  /** Has one ready for the next request, or on its way. */
+  open(): void {
+    if (this.#idle.length === 0) this.#idle.push(this.#connect())
+  }
+
   send(bytes: Buffer, reader: ResponseReader): InFlight {
     const flight = new Flight(bytes, reader)
     const idle = this.#idle.pop()
@@ -44,7 +50,7 @@ export class Connections {
     const { host, port, tls } = this.target
     const socket = tls
       ? connectTls({ host, port, servername: host, ALPNProtocols: ['http/1.1'] }).on('data', (bytes: Buffer) => { connection.read(bytes) })
-      : connectTcp({ host, port, noDelay: true, onread: { buffer: READ_BUFFER, callback: length => connection.read(READ_BUFFER.subarray(0, length)) } })
+      : connectTcp({ host, port, noDelay: true, onread: { buffer: READ_BUFFER, callback: length => connection.read(beginningOf(READ_BUFFER, length)) } })
     const connection: Connection = new Connection(socket, () => { this.#idle.push(connection) }, flight => { this.#gone(connection, flight) })
     this.#all.add(connection)
     return connection
@@ -70,9 +76,6 @@ class Flight implements InFlight {
     this.connection?.drop()
   }
 }
-
-/** Every read of every plain connection lands here and is done with before the next: Node would otherwise set 64 KiB aside per read. */
-const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024)
 
 /** One socket, one request at a time. */
 class Connection {

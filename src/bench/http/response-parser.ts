@@ -2,6 +2,7 @@
  * Reads HTTP/1.1 responses on one connection, one after the other. Chunk framing is taken out in place, so that a body that came in one
  * read is handed on in one piece and nothing is allocated per event.
  */
+import { beginningOf } from './read-buffer.js'
 
 const LF = 0x0a
 const MAX_HEAD_BYTES = 256 * 1024
@@ -31,12 +32,20 @@ const CHUNK_DATA = 3
 const CHUNK_END = 4
 const TRAILER = 5
 const UNTIL_CLOSE = 6
+/** What may follow a chunk's size in its line. */
+const CHUNK_EXTENSION = 7
+
+const MAX_SIZE_DIGITS = 12
+
+const HEX = Buffer.from('0123456789abcdefABCDEF')
+const AFTER_SIZE = Buffer.from('\r\n; \t')
 
 export class ResponseParser {
   #state = HEAD
   #held: Buffer | undefined
   /** Bytes that the body, or the current chunk, still has. */
   #left = 0
+  #digits = 0
   #line = ''
   #reusable = true
 
@@ -138,30 +147,44 @@ export class ResponseParser {
         case CHUNK_END:
           if (bytes[at++] === LF) this.#state = CHUNK_SIZE
           break
+        case CHUNK_SIZE:
+          this.#readSize(bytes[at++]!)
+          break
+        case CHUNK_EXTENSION:
+          if (bytes[at++] === LF) this.#sizeRead()
+          break
         default: {
           const end = bytes.indexOf(LF, at)
           this.#line += bytes.toString('latin1', at, end < 0 ? bytes.length : end)
-          if (this.#line.length > MAX_HEAD_BYTES) throw new ResponseError('a chunk header or trailer does not end')
+          if (this.#line.length > MAX_HEAD_BYTES) throw new ResponseError('a trailer does not end')
           at = end < 0 ? bytes.length : end + 1
-          if (end >= 0) ended = this.#lineRead()
+          if (end >= 0) {
+            ended = this.#line.trim() === ''
+            this.#line = ''
+          }
         }
       }
     }
-    if (to > from) this.sink.body(bytes.subarray(from, to))
+    if (to > from) this.sink.body(from === 0 ? beginningOf(bytes, to) : bytes.subarray(from, to))
     if (!ended) return
     if (at < bytes.length) throw new ResponseError('bytes after the end of the response')
     this.#finish(this.#reusable)
   }
 
-  /** A chunk's size or a line of the trailer is complete. True = that was the end of the body. */
-  #lineRead(): boolean {
-    const line = this.#line.trim()
-    this.#line = ''
-    if (this.#state === TRAILER) return line === ''
-    if (!/^[0-9a-f]{1,12}(\s*;.*)?$/i.test(line)) throw new ResponseError(`expected the size of a chunk, got '${line.slice(0, 40)}'`)
-    this.#left = Number.parseInt(line, 16)
+  /** The next byte of a line that has a chunk's size. */
+  #readSize(byte: number): void {
+    const place = HEX.indexOf(byte)
+    if (place >= 0 && this.#digits < MAX_SIZE_DIGITS) {
+      this.#left = this.#left * 16 + (place < 16 ? place : place - 6)
+      this.#digits++
+    } else if (this.#digits === 0 || !AFTER_SIZE.includes(byte)) throw new ResponseError('expected the size of a chunk')
+    else if (byte === LF) this.#sizeRead()
+    else this.#state = CHUNK_EXTENSION
+  }
+
+  #sizeRead(): void {
+    this.#digits = 0
     this.#state = this.#left === 0 ? TRAILER : CHUNK_DATA
-    return false
   }
 
   #finish(reusable: boolean): void {
