@@ -21,7 +21,7 @@ export interface ChartOptions {
 
 const WIDTH = 520
 const HEIGHT = 300
-const LEFT = 58
+const LEFT = 66
 const RIGHT = 12
 const TOP = 34
 const BOTTOM = 44
@@ -34,7 +34,7 @@ export function lineChart(options: ChartOptions): string {
   const ys = shown.flatMap(line => line.points.map(([, y]) => y))
   if (xs.length === 0) return ''
   const [xMin, xMax] = widen(Math.min(...xs), Math.max(...xs))
-  const [yMin, yMax] = options.yLimits ?? (logY ? widen(Math.min(...ys), Math.max(...ys)) : [0, Math.max(...ys, 1e-9) * 1.05])
+  const [yMin, yMax] = options.yLimits ?? (logY ? outward(Math.min(...ys), Math.max(...ys)) : [0, Math.max(...ys, 1e-9) * 1.05])
   const scale = (value: number) => logY ? Math.log(value) : value
   const px = (x: number) => LEFT + (x - xMin) / (xMax - xMin) * (WIDTH - LEFT - RIGHT)
   const py = (y: number) => HEIGHT - BOTTOM - (scale(Math.max(y, logY ? yMin : -Infinity)) - scale(yMin)) / (scale(yMax) - scale(yMin)) * (HEIGHT - TOP - BOTTOM)
@@ -54,7 +54,7 @@ export function lineChart(options: ChartOptions): string {
     if (line.mark !== undefined) parts.push(`<circle class="s${i} knee" cx="${fixed(px(line.mark.at[0]))}" cy="${fixed(py(line.mark.at[1]))}" r="7"><title>${escapeHtml(line.mark.title)}</title></circle>`)
   })
   parts.push(`<text class="axis" x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${escapeHtml(options.x)}</text>`,
-    `<text class="axis" transform="translate(13 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">${escapeHtml(options.y)}</text></svg>`)
+    `<text class="axis" transform="translate(11 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">${escapeHtml(options.y)}</text></svg>`)
   return parts.join('')
 }
 
@@ -63,6 +63,12 @@ export function escapeHtml(text: string): string {
 }
 
 const widen = (low: number, high: number): [number, number] => low === high ? [low * 0.9, high * 1.1 + 1e-9] : [low, high]
+/** To the next grid lines of a logarithmic axis, so that there are some. */
+const outward = (low: number, high: number): [number, number] => {
+  const [from, to] = widen(low, high)
+  const lines = decades(from / 10, to * 10)
+  return [lines.findLast(line => line <= from)!, lines.find(line => line >= to)!]
+}
 const fixed = (value: number): string => value.toFixed(1)
 const label = (value: number): string => Math.abs(value) >= 1000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)))
 
