@@ -1,16 +1,18 @@
 /**
- * `npm run proof [-- --quick] [--workloads mix,chat] [--arms slo,nginx] [--loads 0.5,1.5] [--seeds 2] [--json] [--docs docs/results/proof] [--note TEXT]`:
+ * `npm run proof [-- --quick] [--workloads mix,chat] [--arms slo,nginx] [--loads 0.5,1.5] [--seeds 2] [--json] [--docs docs/results/proof] [--keep FOLDER] [--note TEXT]`:
  * the scheduler over real sockets, beside other proxies and the simulator's prediction for the same requests.
- * What was measured so far is written after every run.
+ * What was measured so far is written after every run; with `--keep` each run is kept as well, and is not made again.
  */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { summarise } from '../../src/bench/index.js'
 import { POLICIES, type PolicyName } from '../../src/core/index.js'
 import { RUN_DEFAULTS, saturatedRate, simulate, uniformFleet, WORKLOADS, type EnginePreset, type RunResult, type Workload } from '../../src/simulator/index.js'
+import { keepCoresAwake } from '../bench/awake.js'
 import { ensureInstalled } from '../bench/relay/proxies.js'
 import { ARMS, startArm, type ArmName } from './arms.js'
 import { moveToLoadCore, startFleet } from './fleet.js'
+import { KeptRuns, type ProofRun } from './kept.js'
 import { page, tables, type Cell, type Setup } from './report.js'
 import { askedFor, COOLDOWN_MS, runLive, stretched, thisMachine, type CpuShares, type LiveRun } from './setting.js'
 
@@ -29,6 +31,7 @@ const { values: flags } = parseArgs({
     maxconn: { type: 'string', default: '24' },
     json: { type: 'boolean', default: false },
     docs: { type: 'string' },
+    keep: { type: 'string' },
     note: { type: 'string', default: '' },
   },
 })
@@ -83,7 +86,9 @@ interface Measured { readonly workload: Workload, readonly arm: ArmName, readonl
 const cellOf = ({ workload, arm, load, live, simulated }: Measured): Cell => ({ workload: workload.name, arm, load, live: summarise(live.map(run => run.load)), simulated: pooled(workload, simulated), cpu: meanShares(live) })
 
 ensureInstalled()
+keepCoresAwake()
 moveToLoadCore(process.pid)
+const kept = new KeptRuns(flags.keep)
 const fleet = await startFleet(backends.length, flags.preset, 1 / timeScale)
 const setup: Setup = {
   backends: backends.length, preset: flags.preset, timeScale, warmupS: warmupMs / 1000, durationS: measureMs / 1000, seeds, maxconn: Number(flags.maxconn),
@@ -96,25 +101,38 @@ const write = () => {
   writeFileSync(`${flags.docs}.md`, page(cells(), setup, `npm run proof -- ${askedFor()}`))
   writeFileSync(`${flags.docs}.json`, `${JSON.stringify({ setup, cells: cells() }, null, 1)}\n`)
 }
+/** What a run is kept under, and what it must have been made under to stand for another. */
+function identified ({ workload, arm, load }: Measured, seed: number): { readonly name: string, readonly conditions: object } {
+  return {
+    name: `${workload.name}-${load}x-${arm}-${seed}`,
+    conditions: { ratePerSecond: load * setup.rawRates[workload.name]!, warmupMs, measureMs, backends: backends.length, preset: flags.preset, timeScale, maxconn: setup.maxconn, admission },
+  }
+}
+async function made ({ workload, arm, load }: Measured, seed: number): Promise<ProofRun> {
+  const ratePerSecond = load * setup.rawRates[workload.name]!
+  await fleet.idle()
+  const proxy = await startArm(arm, { backendPorts: fleet.ports, classes: workload.classes.map(({ service }) => service), maxconn: setup.maxconn, admission })
+  return { live: await runLive(fleet, proxy, { workload, ratePerSecond, seed, warmupMs, measureMs }), predicted: predicted(workload, arm, ratePerSecond, seed) }
+}
 try {
-  const total = measured.length * seeds.length
-  process.stderr.write(`${total} runs, about ${Math.round(total * (warmupMs + measureMs + 12_000) / 60_000)} minutes\n`)
-  let begun = 0
   // Seed by seed, so that what is there when the time is up covers everything; arms in turn, in an order that changes, so that drift hits all alike.
-  for (const [turn, seed] of seeds.entries()) {
-    for (const [i, entry] of measured.entries()) {
-      const { workload, load } = entry
-      const first = i - i % arms.length
-      const { arm, live, simulated } = measured[first + (i + turn) % arms.length]!
-      const ratePerSecond = load * setup.rawRates[workload.name]!
-      process.stderr.write(`\r\u001b[K${++begun}/${total} ${workload.name} ${load}x ${arm} seed ${seed}`)
-      await fleet.idle()
-      const proxy = await startArm(arm, { backendPorts: fleet.ports, classes: workload.classes.map(({ service }) => service), maxconn: Number(flags.maxconn), admission })
-      live.push(await runLive(fleet, proxy, { workload, ratePerSecond, seed, warmupMs, measureMs }))
-      const prediction = predicted(workload, arm, ratePerSecond, seed)
-      if (prediction !== undefined) simulated.push(prediction)
-      write()
+  const plan = seeds.flatMap((seed, turn) => measured.map((_, i) => {
+    const first = i - i % arms.length
+    return { seed, entry: measured[first + (i + turn) % arms.length]! }
+  })).map(({ seed, entry }) => ({ seed, entry, ...identified(entry, seed) }))
+  const missing = plan.filter(({ name, conditions }) => kept.read(name, conditions) === undefined).length
+  process.stderr.write(`${missing} runs, about ${Math.round(missing * (warmupMs + measureMs + 12_000) / 60_000)} minutes\n`)
+  let begun = 0
+  for (const { seed, entry, name, conditions } of plan) {
+    let run = kept.read(name, conditions)
+    if (run === undefined) {
+      process.stderr.write(`\r\u001b[K${++begun}/${missing} ${name}`)
+      run = await made(entry, seed)
+      kept.write(name, conditions, run)
     }
+    entry.live.push(run.live)
+    if (run.predicted !== undefined) entry.simulated.push(run.predicted)
+    write()
   }
   process.stderr.write('\r\u001b[K')
   process.stdout.write(flags.json ? `${JSON.stringify({ setup, cells: cells() })}\n` : `${tables(cells())}\n`)
