@@ -1,6 +1,7 @@
 // A server of known timing: every stream has its first token and the others at set times, and what it truly did is kept by request id.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { monotonicMs } from './monotonic.js'
 
 export interface Course {
   readonly firstMs: number
@@ -10,6 +11,8 @@ export interface Course {
 
 /** Every time was read right before the bytes were handed to the kernel. */
 export interface Deed {
+  /** When the server read the request, on the machine's clock. */
+  readonly arrivedMs: number
   /** From the request's arrival to the first token's sending. */
   readonly ttftMs: number
   readonly tpotMs: number
@@ -72,7 +75,7 @@ export async function startScriptedServer (courseOf: (req: IncomingMessage, res:
       streams.add(stream)
       return
     }
-    deeds.set(stream.id, { ttftMs: stream.firstMs - startMs, tpotMs: (nowMs - stream.firstMs) / (course.tokens - 1), tokens: course.tokens, unseenMs: stream.unseenMs, writeMs: stream.writeMs })
+    deeds.set(stream.id, { arrivedMs: monotonicMs(startMs), ttftMs: stream.firstMs - startMs, tpotMs: (nowMs - stream.firstMs) / (course.tokens - 1), tokens: course.tokens, unseenMs: stream.unseenMs, writeMs: stream.writeMs })
     socket.write(tail(course.tokens))
     res.end()
   }
