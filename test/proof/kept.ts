@@ -48,7 +48,8 @@ export class KeptRuns {
   }
 }
 
-function revived (load: Plain): LoadRunResult {
+/** The same whether a run was kept or has just been made. */
+export function revived (load: Plain): LoadRunResult {
   const sendLag = new Histogram()
   for (const { sent_ms, scheduled_ms } of load.rows) if (sent_ms !== null) sendLag.record(Math.max(0, sent_ms - scheduled_ms))
   return { ...load, intervals: new Map(load.classes.map(({ name }) => [name, new Histogram()])), sendLag }

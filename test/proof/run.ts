@@ -12,7 +12,7 @@ import { keepCoresAwake } from '../bench/awake.js'
 import { ensureInstalled } from '../bench/relay/proxies.js'
 import { ARMS, startArm, type ArmName } from './arms.js'
 import { moveToLoadCore, startFleet } from './fleet.js'
-import { KeptRuns, type ProofRun } from './kept.js'
+import { KeptRuns, revived, type ProofRun } from './kept.js'
 import { page, tables, type Cell, type Setup } from './report.js'
 import { askedFor, COOLDOWN_MS, runLive, stretched, thisMachine, type CpuShares, type LiveRun } from './setting.js'
 
@@ -112,7 +112,8 @@ async function made ({ workload, arm, load }: Measured, seed: number): Promise<P
   const ratePerSecond = load * setup.rawRates[workload.name]!
   await fleet.idle()
   const proxy = await startArm(arm, { backendPorts: fleet.ports, classes: workload.classes.map(({ service }) => service), maxconn: setup.maxconn, admission })
-  return { live: await runLive(fleet, proxy, { workload, ratePerSecond, seed, warmupMs, measureMs }), predicted: predicted(workload, arm, ratePerSecond, seed) }
+  const { load: measuredLoad, cpu } = await runLive(fleet, proxy, { workload, ratePerSecond, seed, warmupMs, measureMs })
+  return { live: { load: revived(measuredLoad), cpu }, predicted: predicted(workload, arm, ratePerSecond, seed) }
 }
 try {
   // Seed by seed, so that what is there when the time is up covers everything; arms in turn, in an order that changes, so that drift hits all alike.
