@@ -1,23 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import type { Ms } from '../core/index.js'
+import { atEndOfTurn, type Writer } from './turn.js'
 import type { Failure } from './verdict.js'
 
 const CRLF = Buffer.from('\r\n')
 /** Above this, copying into a frame costs more than a second write. */
 const COPY_LIMIT = 32 * 1024
-
-/** Streams with bytes to send at the end of this turn of the loop. */
-let dirty: ClientStream[] = []
-let spare: ClientStream[] = []
-
-/** What arrived together leaves together: one write per stream and turn, whatever number of events one read held. */
-function flushDirty(): void {
-  const batch = dirty
-  dirty = spare
-  for (const stream of batch) stream.flush()
-  batch.length = 0
-  spare = batch
-}
 
 /** Who is told that the client has left. */
 export interface ClientOwner {
@@ -38,17 +26,24 @@ function closed(this: Raw): void {
 }
 
 /**
- * The client's side of one request: head, bytes, end, backpressure, and the news that the client has left.
+ * The client's side of one request: head, bytes, end, backpressure, and the news that the client has left. What arrived together
+ * leaves together: one write per stream and turn of the loop, whatever number of events it brought.
  *
  * After the head the bytes go to the socket itself, with the chunk framing in the same buffer: Node's own
  * `ServerResponse.write` makes three writes and a cork of it.
  */
-export class ClientStream {
+export class ClientStream implements Writer {
   readonly #raw: Raw
   #pending: Buffer[] = []
   #pendingBytes = 0
   #headWritten = false
+  /** Nothing more is taken; what is pending still goes out. */
   #ended = false
+  /** Asked for `flush`. */
+  #dirty = false
+  #gone = false
+  /** The answer that is to go out in one piece. */
+  #whole: Buffer | undefined
   #blocked = false
   /** When the client stopped taking bytes; read by whoever enforces the write-stall timeout. */
   blockedSinceMs: Ms | undefined
@@ -65,7 +60,7 @@ export class ClientStream {
   constructor(raw: ServerResponse) {
     this.#raw = raw
     // Gone while its body was read: no 'close' will come any more.
-    this.#ended = raw.destroyed
+    this.#ended = this.#gone = raw.destroyed
     // Not the framework's request signal: on a POST that one fires when the body has been read.
     this.#raw[STREAM] = this
     raw.once('close', closed)
@@ -76,7 +71,7 @@ export class ClientStream {
     const raw = this.#raw
     if (this.#drained !== undefined) raw.socket?.removeListener('drain', this.#drained)
     if (raw.writableFinished) return
-    this.#ended = true
+    this.#ended = this.#gone = true
     const { owner } = this
     this.owner = undefined
     owner?.clientGone()
@@ -101,21 +96,17 @@ export class ClientStream {
   /** False: the client does not keep up; stop reading until `feeder` is told. */
   write(bytes: Buffer): boolean {
     if (this.#ended || bytes.length === 0) return !this.#blocked
-    if (this.#pendingBytes === 0) {
-      if (dirty.length === 0) process.nextTick(flushDirty)
-      dirty.push(this)
-    }
     this.#pending.push(bytes)
     this.#pendingBytes += bytes.length
+    this.#leave()
     return !this.#blocked
   }
 
   /** The clean end of the answer. */
   end(): void {
     if (this.#ended) return
-    this.flush()
     this.#ended = true
-    this.#raw.end()
+    this.#leave()
   }
 
   /** A whole answer in one go. */
@@ -124,16 +115,13 @@ export class ClientStream {
     this.head(status, [...headers, 'content-length', String(body.length)])
     this.#ended = true
     this.bytesWritten += body.length
-    // As one string with the head it leaves in one plain write; a buffer would take a gathering one.
-    if (body.length <= COPY_LIMIT) this.#raw.end(body.toString('latin1'), 'latin1')
-    else this.#raw.end(body)
+    this.#whole = body
+    this.#leave()
   }
 
   /** Cut the connection: the one honest end where no error event can be sent any more. */
   cut(): void {
-    this.#ended = true
-    this.#pending = []
-    this.#pendingBytes = 0
+    this.#ended = this.#gone = true
     this.#raw.destroy()
   }
 
@@ -142,13 +130,34 @@ export class ClientStream {
     return false
   }
 
+  #leave(): void {
+    if (this.#dirty) return
+    this.#dirty = true
+    atEndOfTurn(this)
+  }
+
   flush(): void {
-    const size = this.#pendingBytes
-    if (size === 0) return
+    this.#dirty = false
     const pieces = this.#pending
+    const size = this.#pendingBytes
     this.#pending = []
     this.#pendingBytes = 0
-    if (this.#ended) return
+    if (this.#gone) return
+    const whole = this.#whole
+    if (whole !== undefined) {
+      this.#whole = undefined
+      // As one string with the head it leaves in one plain write; a buffer would take a gathering one.
+      if (whole.length <= COPY_LIMIT) this.#raw.end(whole.toString('latin1'), 'latin1')
+      else this.#raw.end(whole)
+      return
+    }
+    // Together with the last bytes; `end` uncorks.
+    if (this.#ended) this.#raw.socket?.cork()
+    if (size > 0) this.#send(pieces, size)
+    if (this.#ended) this.#raw.end()
+  }
+
+  #send(pieces: readonly Buffer[], size: number): void {
     const first = this.bytesWritten === 0
     this.bytesWritten += size
     const socket = this.#raw.socket

@@ -1,6 +1,7 @@
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Ms } from '../../core/index.js'
+import { atEndOfTurn, type Writer } from '../turn.js'
 import { ResponseError, ResponseParser, type ResponseSink } from './response-parser.js'
 
 /** What is known of a host by its name. */
@@ -68,7 +69,7 @@ export class ConnectionError extends Error {
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024)
 
 /** One connection to a backend, one request at a time: destroying it is then an abort of that request alone. */
-export class Connection implements ResponseSink {
+export class Connection implements ResponseSink, Writer {
   readonly #socket: Socket
   readonly #owner: ConnectionOwner
   readonly #parser = new ResponseParser(this)
@@ -76,6 +77,9 @@ export class Connection implements ResponseSink {
   /** In a field, not in a listener's scope: that lives as long as the connection, and would keep its first request alive. */
   #opening: Opening | undefined
   #handler: ResponseHandler | undefined
+  /** What is still to be sent. */
+  #head = ''
+  #body: Buffer | undefined
   #paused = false
   #address: string | undefined
   #complete = false
@@ -133,6 +137,17 @@ export class Connection implements ResponseSink {
     this.#socket.ref()
     handler.onConnect(this)
     if (this.#handler !== handler) return
+    this.#head = head
+    this.#body = body
+    atEndOfTurn(this)
+  }
+
+  flush(): void {
+    const head = this.#head
+    const body = this.#body
+    this.#head = ''
+    this.#body = undefined
+    if (this.#socket.destroyed) return
     if (body === undefined || body.length === 0) {
       this.#socket.write(head, 'latin1')
     } else if (body.length <= 16 * 1024) {
