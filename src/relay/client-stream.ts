@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Ms } from '../core/index.js'
-import { atEndOfTurn, type Writer } from './turn.js'
+import { leaveTogether, type Writer } from './turn.js'
 import type { Failure } from './verdict.js'
 
 const CRLF = Buffer.from('\r\n')
@@ -98,7 +98,7 @@ export class ClientStream implements Writer {
     if (this.#ended || bytes.length === 0) return !this.#blocked
     this.#pending.push(bytes)
     this.#pendingBytes += bytes.length
-    this.#leave()
+    this.#ask()
     return !this.#blocked
   }
 
@@ -106,7 +106,7 @@ export class ClientStream implements Writer {
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#leave()
+    this.#ask()
   }
 
   /** A whole answer in one go. */
@@ -116,7 +116,7 @@ export class ClientStream implements Writer {
     this.#ended = true
     this.bytesWritten += body.length
     this.#whole = body
-    this.#leave()
+    this.#ask()
   }
 
   /** Cut the connection: the one honest end where no error event can be sent any more. */
@@ -130,10 +130,10 @@ export class ClientStream implements Writer {
     return false
   }
 
-  #leave(): void {
+  #ask(): void {
     if (this.#dirty) return
     this.#dirty = true
-    atEndOfTurn(this)
+    leaveTogether(this)
   }
 
   flush(): void {

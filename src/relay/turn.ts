@@ -1,25 +1,34 @@
-/** Has something to write that can wait until all that has arrived is read. */
+/** Has something to write that can wait for a moment. */
 export interface Writer {
   /** Writes it. Called once for each time it asked. */
   flush(): void
 }
 
+/** Enough to share what waking costs, and few enough that a first token does not wait for a crowd of requests to be read. */
+const MOST_TOGETHER = 4
+
 let waiting: Writer[] = []
-let spare: Writer[] = []
+let scheduled = false
 
 /**
- * Calls `writer.flush()` when this turn of the loop has read all that had arrived. Writes that leave together wake the process at the other end
- * once, where each of them alone would wake it, and waking costs more than writing: a third of a request's CPU
- * (`npm run bench:relay -- --only requests`). What waits does so for no longer than the reading takes.
+ * Calls `writer.flush()` when a few have gathered, at the latest when this turn of the loop has read all that had arrived. Writes that leave
+ * together wake the process at the other end once, where each of them alone would wake it, and waking costs more than writing: a third of
+ * a request's CPU (`npm run bench:relay -- --only requests`).
  */
-export function atEndOfTurn(writer: Writer): void {
-  if (waiting.push(writer) === 1) setImmediate(flush)
+export function leaveTogether(writer: Writer): void {
+  if (waiting.push(writer) === MOST_TOGETHER) return flush()
+  if (scheduled) return
+  scheduled = true
+  setImmediate(endOfTurn)
+}
+
+function endOfTurn(): void {
+  scheduled = false
+  flush()
 }
 
 function flush(): void {
   const batch = waiting
-  waiting = spare
+  waiting = []
   for (const writer of batch) writer.flush()
-  batch.length = 0
-  spare = batch
 }

@@ -1,7 +1,7 @@
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Ms } from '../../core/index.js'
-import { atEndOfTurn, type Writer } from '../turn.js'
+import { leaveTogether, type Writer } from '../turn.js'
 import { ResponseError, ResponseParser, type ResponseSink } from './response-parser.js'
 
 /** What is known of a host by its name. */
@@ -139,7 +139,7 @@ export class Connection implements ResponseSink, Writer {
     if (this.#handler !== handler) return
     this.#head = head
     this.#body = body
-    atEndOfTurn(this)
+    leaveTogether(this)
   }
 
   flush(): void {
