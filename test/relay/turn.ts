@@ -1,0 +1,35 @@
+import t from 'tap'
+import { leaveTogether, type Writer } from '../../src/relay/turn.js'
+
+const writers = (count: number) => {
+  const flushed: number[] = []
+  const all = Array.from({ length: count }, (_, index): Writer => ({ flush: () => { flushed.push(index) } }))
+  return { flushed, all }
+}
+const turn = () => new Promise<void>(resolve => { setImmediate(resolve) })
+
+t.test('few writers wait for the end of the turn, and no longer', async t => {
+  const { flushed, all } = writers(3)
+  for (const writer of all) leaveTogether(writer)
+  t.same(flushed, [])
+  await turn()
+  t.same(flushed, [0, 1, 2], 'in the order in which they asked, once each')
+  await turn()
+  t.equal(flushed.length, 3)
+})
+
+t.test('a crowd does not wait for its last', async t => {
+  const { flushed, all } = writers(10)
+  for (const writer of all) leaveTogether(writer)
+  t.same(flushed, [0, 1, 2, 3, 4, 5, 6, 7])
+  await turn()
+  t.same(flushed.slice(8), [8, 9])
+})
+
+t.test('who asks again while it writes is called again', async t => {
+  let calls = 0
+  const again: Writer = { flush: () => { if (++calls < 3) leaveTogether(again) } }
+  leaveTogether(again)
+  for (let i = 0; i < 4; i++) await turn()
+  t.equal(calls, 3)
+})
