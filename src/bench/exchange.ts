@@ -36,18 +36,20 @@ export class Exchange implements Timeline, ResponseReader {
 
   /**
    * @param receivedAtMs when it was to be sent: the start of every measure
-   * @param intervals where gaps between token events go; undefined = not measured
+   * @param place among the measured ones, in the order of sending; undefined = not measured
+   * @param intervals where gaps between token events go
+   * @param onEnd shared by all: a function for each, with its scope, would outlive it and make the collector's rounds long
    */
   constructor(
     readonly id: string, readonly request: PlannedRequest, readonly receivedAtMs: Ms, api: Api,
-    private readonly now: () => Ms, private readonly intervals: Histogram | undefined, private readonly onEnd: (exchange: Exchange) => void,
+    readonly place: number | undefined, private readonly now: () => Ms, private readonly intervals: Histogram | undefined, private readonly onEnd: (exchange: Exchange) => void,
   ) {
     this.promptTokens = request.promptTokens
     this.#meter = createStreamMeter(dialectOf(api), { stripUsage: false })
   }
 
   get measured(): boolean {
-    return this.intervals !== undefined
+    return this.place !== undefined
   }
 
   head({ status, headers }: ResponseHead): void {

@@ -1,4 +1,4 @@
-import { Histogram, type Clock, type Ms, type ServiceClass, type SloTargets, type Tokens } from '../core/index.js'
+import { ById, Histogram, type Clock, type Ms, type ServiceClass, type SloTargets, type Tokens } from '../core/index.js'
 import { blockTokensOf, openWorkload, type RequestSource, type Workload } from '../simulator/index.js'
 import { PunctualAlarm } from './alarm.js'
 import { Exchange } from './exchange.js'
@@ -74,6 +74,13 @@ export interface Throughput {
   outputTokens: Tokens
 }
 
+interface Planned {
+  readonly request: PlannedRequest
+  readonly atMs: Ms
+  readonly id: string
+  readonly bytes: Buffer
+}
+
 const LEAD_MS = 20
 const TICK_MS = 200
 /** A rate for workloads whose times do not matter. */
@@ -93,7 +100,7 @@ class LoadRun {
   readonly #alarm: PunctualAlarm
   readonly #intervals: ReadonlyMap<string, Histogram>
   readonly #sendLag = new Histogram()
-  readonly #active = new Set<Exchange>()
+  readonly #active = new ById<Exchange>()
   /** By the order of sending; empty where a measured request has not ended. */
   readonly #rows: RequestRow[] = []
   #measured = 0
@@ -102,6 +109,7 @@ class LoadRun {
   readonly #throughput: Throughput = { completed: 0, inputTokens: 0, outputTokens: 0 }
   readonly #startMs: Ms
   readonly #now: () => Ms
+  #next: Planned | undefined
   #count = 0
   #sent = 0
   #stopped = false
@@ -134,12 +142,12 @@ class LoadRun {
     signal?.removeEventListener('abort', abort)
     clearInterval(ticker)
     this.#alarm.cancel()
-    for (const exchange of this.#active) exchange.cancel('the run is over')
+    for (const exchange of this.#active.values()) exchange.cancel('the run is over')
     this.#connections.close()
     return this.#result()
   }
 
-  #plan(): { request: PlannedRequest, atMs: Ms, id: string, bytes: Buffer } {
+  #plan(): Planned {
     const { arrivalMs, classIndex, promptTokens, outputTokens, prefixBlocks } = this.#source.next()
     const { service, targets } = this.#classes[classIndex]!
     const index = this.#count++
@@ -150,13 +158,18 @@ class LoadRun {
 
   /** The next request is written, and a connection opened for it, before it is due: neither costs any of its time. */
   #prepare(): void {
-    const { request, atMs, id, bytes } = this.#plan()
-    if (atMs - this.#startMs >= this.#endOfArrivalsMs) return
+    const next = this.#plan()
+    if (next.atMs - this.#startMs >= this.#endOfArrivalsMs) return
     this.#connections.open()
-    this.#alarm.set(atMs, () => {
-      this.#send(request, atMs, id, bytes)
-      if (!this.#stopped) this.#prepare()
-    })
+    this.#next = next
+    this.#alarm.set(next.atMs, this.#due)
+  }
+
+  readonly #due = (): void => {
+    const { request, atMs, id, bytes } = this.#next!
+    this.#next = undefined
+    this.#send(request, atMs, id, bytes)
+    if (!this.#stopped) this.#prepare()
   }
 
   get #endOfArrivalsMs(): Ms {
@@ -174,16 +187,17 @@ class LoadRun {
     const sinceStart = atMs - this.#startMs
     const measured = sinceStart >= warmupMs && sinceStart < warmupMs + measureMs
     const place = measured ? this.#measured++ : undefined
-    const exchange = new Exchange(id, request, atMs, style.api, this.#now, measured ? this.#intervals.get(request.class.name) : undefined, ended => { this.#ended(ended, place) })
-    this.#active.add(exchange)
+    const exchange = new Exchange(id, request, atMs, style.api, place, this.#now, measured ? this.#intervals.get(request.class.name) : undefined, this.#ended)
+    this.#active.set(id, exchange)
     this.#sent++
     exchange.dispatchedAtMs = this.#now()
     if (measured) this.#sendLag.record(Math.max(0, exchange.dispatchedAtMs - atMs))
     exchange.inFlight = this.#connections.send(bytes, exchange)
   }
 
-  #ended(exchange: Exchange, place: number | undefined): void {
-    this.#active.delete(exchange)
+  readonly #ended = (exchange: Exchange): void => {
+    const { place } = exchange
+    this.#active.delete(exchange.id)
     this.#countThroughput(exchange)
     if (place !== undefined) {
       const row = exchange.row(this.#startMs)
@@ -212,7 +226,7 @@ class LoadRun {
   #tick(): void {
     const { warmupMs, measureMs, timeoutMs, onProgress } = this.#options
     const nowMs = this.#now()
-    for (const exchange of this.#active) {
+    for (const exchange of this.#active.values()) {
       if (nowMs - exchange.receivedAtMs > timeoutMs) exchange.cancel(`not complete after ${timeoutMs} ms`)
     }
     const elapsedMs = nowMs - this.#startMs
@@ -222,7 +236,7 @@ class LoadRun {
 
   #anyOpen(nowMs: Ms): boolean {
     const { cutLost } = this.#options
-    for (const exchange of this.#active) {
+    for (const exchange of this.#active.values()) {
       if (exchange.measured && (!cutLost || exchange.isUndecided(nowMs))) return true
     }
     return false
