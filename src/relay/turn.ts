@@ -12,8 +12,7 @@ let scheduled = false
 
 /**
  * Calls `writer.flush()` when a few have gathered, at the latest when this turn of the loop has read all that had arrived. Writes that leave
- * together wake the process at the other end once, where each of them alone would wake it, and waking costs more than writing: a third of
- * a request's CPU (`npm run bench:relay -- --only requests`).
+ * together wake the process at the other end once, where each of them alone would wake it, and waking costs more than writing.
  */
 export function leaveTogether(writer: Writer): void {
   if (waiting.push(writer) === MOST_TOGETHER) return flush()
