@@ -66,6 +66,7 @@ const FAULTS = {
 export async function aborts({ count, seed }: { readonly count: number, readonly seed: string }): Promise<AbortReport> {
   const random = createRandom(`aborts ${seed}`)
   const [full, ...backends] = await Promise.all([Backend.start(1, FULL), Backend.start(1), Backend.start(1)])
+  await Promise.all([full, ...backends].map(backend => backend.answers()))
   const nowhere = await neverAccepting()
   await Promise.all([...backends.map(backend => backend.faults(FAULTS)), full.faults({ rules: [{ kind: 'hang-before-headers' }] })])
   const gateway = await Gateway.start({

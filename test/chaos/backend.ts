@@ -73,7 +73,7 @@ export class Backend {
     this.kill()
   }
 
-  /** How the answers since it was last asked ended. */
+  /** How the answers since it was last asked ended; the first time none, for only then it begins to take note of them. */
   async answers(): Promise<readonly Answered[]> {
     return this.#program === undefined ? [] : await this.#program.answers()
   }

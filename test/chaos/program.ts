@@ -49,6 +49,12 @@ export class Program {
     return this.#ask('memory')
   }
 
+  /** How many objects there are that anything still holds. */
+  objects(): Promise<number> {
+    return this.#ask('objects')
+  }
+
+  /** Of requests that came after this was first asked, what has closed since it was last asked. */
   answers(): Promise<readonly Answered[]> {
     return this.#ask('answers')
   }
