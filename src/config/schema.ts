@@ -48,7 +48,7 @@ const Backend = Type.Object({
   engine: choice(ENGINES, { default: 'openai', description: 'Kind of model server. `openai` assumes nothing beyond the OpenAI protocol.' }),
   models: Type.Optional(Strings('Models that it serves. Absent: asked from its `/v1/models`.')),
   max_inflight: Type.Optional(Type.Integer({ minimum: 1, description: 'Hard cap on requests in flight. Absent: none.' })),
-  cost_per_hour: Type.Optional(Type.Number({ minimum: 0, description: 'Cost per hour, for cost per million tokens. Absent: unknown.' })),
+  cost_per_hour: Type.Optional(Type.Number({ minimum: 0, description: 'Cost per hour in any currency, the same for every backend: costs per million tokens are in it. Absent: unknown.' })),
   gpu_metrics: Type.Optional(Type.Object({
     url: Type.String({ description: 'Whole address of the DCGM exporter\'s metrics, for example `http://10.0.0.1:9400/metrics`.' }),
     gpus: Type.Optional(Strings('Indices or UUIDs of the backend\'s own GPUs. Absent: all of that machine.')),

@@ -162,7 +162,7 @@ export const METRICS = [
   {
     name: 'sluice_cost_per_million_tokens', group: 'goodput', type: 'gauge', labels: [],
     help: 'Cost of all backends per million output tokens, over the last five minutes.',
-    meaning: 'No value unless every backend has `cost_per_hour`, and while there are no tokens.',
+    meaning: 'In the currency of `cost_per_hour`. No value unless every backend has `cost_per_hour`, and while there are no tokens.',
     action: 'The plain price; compare it with the next.',
   },
   {

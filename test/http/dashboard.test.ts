@@ -118,6 +118,7 @@ t.test('Chromium shows what goes on', { skip: browser === undefined && 'no Chrom
   mkdirSync(SHOTS, { recursive: true })
   const shot = (name: string) => page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true })
   const verdict = () => page.locator('#verdict').innerText()
+  const badge = (backend: string) => page.locator(`tr[data-key=${backend}] .state`)
   const show = async (tab: string) => {
     await page.click(`#tab-${tab}`)
     await page.locator(`#${tab} > *`).first().waitFor()
@@ -152,7 +153,10 @@ t.test('Chromium shows what goes on', { skip: browser === undefined && 'no Chrom
     const seconds = await within(15, 'the page to say so', async () => /gpu-2 makes tokens .* slower/.test(await verdict()))
     t.comment(`known after ${found!.looks} looks, on the page ${seconds.toFixed(1)} s later`)
     await within(10, 'who pays', async () => /(chat|code) pays/.test(await verdict()))
-    t.match(await page.locator('#fleet').innerText(), /gpu-2[^]*slower than (it used to at this load|the rest of its pool)[^]*Since \d+ s/)
+    t.match(await verdict(), /gpu-2 makes tokens .* slower than (it used to at this load|the rest of its pool) .*, for \d+ s/)
+    t.match(await badge('gpu-2').innerText(), /^slow [\d.]+×$/, 'nor is it called up')
+    t.match(await page.locator('tr[data-key=gpu-2]').innerText(), /slow tokens for \d+ s/)
+    t.same([await badge('gpu-1').innerText(), await badge('gpu-3').innerText()], ['up', 'up'])
     t.notMatch(await verdict(), /gpu-[13] makes/)
     await shot('fleet-light')
   })
@@ -230,7 +234,7 @@ t.test('Chromium shows what goes on', { skip: browser === undefined && 'no Chrom
     await page.fill('#ask-token', TOKEN)
     await page.click('#ask .main')
     await page.waitForSelector('button[data-act=undrain][data-arg=gpu-1]')
-    t.match(await verdict(), /gpu-1 is draining/)
+    t.match(await verdict(), /gpu-1 has been draining for/)
     t.same(await page.evaluate('({ ...localStorage })'), { 'sluice-theme': 'dark' }, 'the token is not kept beyond the tab')
     // The refused token is the one complaint that there has to be.
     t.same(complaints.filter(text => !text.includes('401')), [], 'no complaint in the console')

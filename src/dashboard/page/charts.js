@@ -1,14 +1,14 @@
 // Charts as SVG: colours come from the style sheet, so light and dark need nothing here.
 import { svg, el, nothing } from './dom.js'
-import { UNKNOWN, isKnown, ms, rate, money, count, percent } from './format.js'
+import { UNKNOWN, isKnown, ms, rate, round, money, count, percent } from './format.js'
 
 const W = 640
 
-/** Round steps that cut [0, top] into about `n`. */
-const ticks = (top, n = 4) => {
+/** Round steps that cut [0, top] into about `n`; whole ones where halves mean nothing. */
+const ticks = (top, n = 4, whole = false) => {
   if (!(top > 0)) return [0, 1]
   const raw = top / n, power = Math.pow(10, Math.floor(Math.log10(raw)))
-  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw)
+  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw && (!whole || Number.isInteger(s)))
   const out = []
   for (let v = 0; v < top + step * 0.999; v += step) out.push(v)
   return out
@@ -46,9 +46,10 @@ const readable = new Map()
 const legend = (series) => el('ul', { class: 'legend' }, series.map(({ name, tone, value }) => el('li', { class: tone }, el('i', {}), name, value !== undefined && el('b', {}, value))))
 
 /**
- * Lines over the last minutes. `series`: [{name, tone, values, area}], one value a second, the last one now; `marks`: [{value, name}].
+ * Lines over the last minutes. `series`: [{name, tone, values, area}], one value a second, the last one now; `marks`: [{value, name}];
+ * `whole`: counts of things.
  */
-export const timeChart = ({ id, label, series, marks = [], format = rate, height = 150, seconds = 600 }) => {
+export const timeChart = ({ id, label, series, marks = [], format = rate, whole = false, height = 150, seconds = 600 }) => {
   const shown = series.map((one) => ({ ...one, values: one.values.slice(-seconds) }))
   const known = shown.flatMap(({ values }) => values.filter(isKnown))
   if (known.length < 2) return el('figure', { class: 'chart', 'data-key': id }, nothing())
@@ -56,7 +57,7 @@ export const timeChart = ({ id, label, series, marks = [], format = rate, height
   // A target far above everything measured would flatten it; it is named in the legend all the same.
   const most = Math.max(...known)
   const near = marks.filter(({ value }) => isKnown(value) && value <= most * 4)
-  const axis = ticks(Math.max(most, ...near.map(({ value }) => value)) || 1)
+  const axis = ticks(Math.max(most, ...near.map(({ value }) => value)) || 1, 4, whole)
   const top = axis.at(-1), left = 0, right = 1, upper = 8, lower = 6
   const x = (i, n) => left + (span - n + i) / (span - 1) * (W - left - right)
   const y = (value) => upper + (1 - value / top) * (height - upper - lower)
@@ -73,7 +74,7 @@ export const timeChart = ({ id, label, series, marks = [], format = rate, height
         return [area && from >= 0 && svg('path', { class: `area ${tone}`, d: `${pathOf(values.map((v) => isKnown(v) ? v : 0).slice(from), (i) => x(i + from, values.length), y)}L${x(values.length - 1, values.length).toFixed(1)} ${y(0)}L${x(from, values.length).toFixed(1)} ${y(0)}Z` }), svg('path', { class: `line ${tone}`, d })]
       }),
       near.map(({ value }) => svg('line', { class: 'mark', x1: left, x2: W - right, y1: y(value), y2: y(value) }))),
-    el('div', { class: 'y-axis', 'aria-hidden': 'true' }, [...axis].reverse().map((v) => el('span', {}, v === 0 ? '0' : format(v))))),
+    el('div', { class: 'y-axis', 'aria-hidden': 'true' }, [...axis].reverse().map((v) => el('span', {}, v === 0 ? '0' : round(format(v)))))),
     el('div', { class: 'x-axis', 'aria-hidden': 'true' }, el('span', {}, minutes >= 1 && span >= 60 ? `−${Math.round(span / 60)} min` : ''), el('span', {}, 'now')))
 }
 
@@ -93,7 +94,7 @@ export const distribution = ({ id, name, view, target }) => {
       isKnown(target) && svg('line', { class: 'mark', x1: x(target), x2: x(target), y1: 0, y2: height })),
     el('div', { class: 'ends' }, el('span', {}, ms(low)), el('span', {}, ms(high))),
     el('dl', { class: 'pcts' }, Object.entries(percentiles).map(([p, value]) => el('div', { class: isKnown(target) ? value <= target ? 'good' : 'bad' : '' }, el('dt', {}, p), el('dd', {}, ms(value)))),
-      el('div', { class: 'slo' }, el('dt', {}, 'target'), el('dd', {}, isKnown(target) ? ms(target) : 'none'))))
+      el('div', { class: 'slo' }, el('dt', {}, 'target'), el('dd', {}, isKnown(target) ? round(ms(target)) : 'none'))))
 }
 
 /** Attainment as an arc, with the objective as a notch. */
@@ -105,7 +106,7 @@ export const gauge = (attainment, objective, tone) => {
     return `M${cx - r} ${cy}A${r} ${r} 0 0 1 ${x.toFixed(2)} ${y.toFixed(2)}`
   }
   const known = isKnown(attainment)
-  const [x1, y1] = point(objective ?? 0, r - 9), [x2, y2] = point(objective ?? 0, r + 9)
+  const [x1, y1] = point(objective ?? 0, r - 6), [x2, y2] = point(objective ?? 0, r + 9)
   return svg('svg', { class: `gauge ${tone}`, viewBox: '0 0 128 74', role: 'img', 'aria-label': known ? `attainment ${percent(attainment)}${isKnown(objective) ? ` of an objective of ${percent(objective)}` : ''}` : 'attainment: no data yet' },
     svg('path', { class: 'track', d: arc(1) }), known && svg('path', { class: 'value', d: arc(attainment) }),
     isKnown(objective) && svg('line', { class: 'notch', x1, y1, x2, y2 }),
@@ -151,8 +152,8 @@ export const matrix = ({ points, ttftLineMs, tokensLine }) => {
     svg('rect', { class: 'quad worst', x: x(ttftLineMs), y: y(tokensLine), width: width - right - x(ttftLineMs), height: height - lower - y(tokensLine) }),
     svg('line', { class: 'axis', x1: left, x2: width - right, y1: height - lower, y2: height - lower }), svg('line', { class: 'axis', x1: left, x2: left, y1: upper, y2: height - lower }),
     svg('line', { class: 'mark', x1: x(ttftLineMs), x2: x(ttftLineMs), y1: upper, y2: height - lower }), svg('line', { class: 'mark', x1: left, x2: width - right, y1: y(tokensLine), y2: y(tokensLine) }),
-    axis.map((v) => svg('text', { x: left - 6, y: y(v) + 4, 'text-anchor': 'end' }, rate(v))),
-    decades.filter((v) => v > low && v < high).map((v) => svg('text', { x: x(v), y: height - lower + 14, 'text-anchor': 'middle' }, ms(v))),
+    axis.map((v) => svg('text', { x: left - 6, y: y(v) + 4, 'text-anchor': 'end' }, round(rate(v)))),
+    decades.filter((v) => v > low && v < high).map((v) => svg('text', { x: x(v), y: height - lower + 14, 'text-anchor': 'middle' }, round(ms(v)))),
     svg('text', { class: 'title', x: (left + width - right) / 2, y: height - 4, 'text-anchor': 'middle' }, 'time to first token, p50 of classes, mean of backends'),
     svg('text', { class: 'title', x: 12, y: (upper + height - lower) / 2, 'text-anchor': 'middle', transform: `rotate(-90 12 ${(upper + height - lower) / 2})` }, 'output tokens/s'),
     corners.map(([name, cx, cy, anchor]) => svg('text', { class: 'corner', x: cx, y: cy, 'text-anchor': anchor }, name)),

@@ -10,7 +10,7 @@ export const count = (value) => !isKnown(value) ? UNKNOWN : Math.abs(value) < 10
 
 export const rate = (value) => !isKnown(value) ? UNKNOWN : value === 0 ? '0' : value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : count(value)
 
-export const ms = (value) => !isKnown(value) ? UNKNOWN : value < 10 ? `${value.toFixed(1)} ms` : value < 1000 ? `${Math.round(value)} ms` : value < 60_000 ? `${(value / 1000).toFixed(2)} s` : age(value)
+export const ms = (value) => !isKnown(value) ? UNKNOWN : value === 0 ? '0 ms' : value < 10 ? `${value.toFixed(1)} ms` : value < 1000 ? `${Math.round(value)} ms` : value < 60_000 ? `${(value / 1000).toFixed(2)} s` : age(value)
 
 export const percent = (value, digits = 1) => !isKnown(value) ? UNKNOWN : `${(value * 100).toFixed(value === 1 || value === 0 ? 0 : digits)} %`
 
@@ -26,6 +26,9 @@ export const age = (value) => {
   if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`
   return `${Math.floor(s / 86_400)} d ${Math.floor(s / 3600) % 24} h`
 }
+
+/** A round figure without the zeros that say how exactly it was measured: a target, a tick of an axis. */
+export const round = (text) => text.replace(/(\.\d*?)0+(?!\d)/, (_, kept) => kept === '.' ? '' : kept)
 
 export const words = (name) => name.replaceAll('_', ' ')
 

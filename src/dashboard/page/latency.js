@@ -1,6 +1,6 @@
 // How long things take: distributions, phases, and who stands where.
 import { el, svg, render, panel, nothing } from './dom.js'
-import { isKnown, ms, count } from './format.js'
+import { isKnown, ms, count, round } from './format.js'
 import { distribution, matrix } from './charts.js'
 
 /** Acknowledge, flow, complete: the three things that a person waits for. */
@@ -15,18 +15,16 @@ const phases = ({ distributions: { ttft, tpot, itl, e2e } }, targets) => {
           svg('rect', { class: 'ack', x: 0, width: (first / most * 100).toFixed(2), height: 10 }), svg('rect', { class: 'flow', x: (first / most * 100).toFixed(2), width: Math.max(0, (end - first) / most * 100).toFixed(2), height: 10 })), el('b', {}, ms(end)))
     }),
     el('dl', { class: 'facts' },
-      el('div', { class: 'ack' }, el('dt', {}, 'acknowledge'), el('dd', {}, `${ms(ttft.percentiles.p50)} / ${ms(ttft.percentiles.p95)}`), el('small', {}, `first token, p50 / p95${isKnown(targets.ttftMs) ? `, target ${ms(targets.ttftMs)}` : ''}`)),
-      el('div', { class: 'flow' }, el('dt', {}, 'flow'), el('dd', {}, `${ms(tpot?.percentiles.p50)} / ${ms(tpot?.percentiles.p95)}`), el('small', {}, `a token, p50 / p95${isKnown(targets.tpotMs) ? `, target ${ms(targets.tpotMs)}` : ''}${itl === undefined ? '' : `; longest pause p99 ${ms(itl.percentiles.p99)}`}`)),
-      el('div', { class: 'done' }, el('dt', {}, 'complete'), el('dd', {}, `${ms(e2e.percentiles.p50)} / ${ms(e2e.percentiles.p95)}`), el('small', {}, `last byte, p50 / p95${isKnown(targets.deadlineMs) ? `, target ${ms(targets.deadlineMs)}` : ''}`))))
+      el('div', { class: 'ack' }, el('dt', {}, 'acknowledge'), el('dd', {}, `${ms(ttft.percentiles.p50)} / ${ms(ttft.percentiles.p95)}`), el('small', {}, `first token, p50 / p95${isKnown(targets.ttftMs) ? `, target ${round(ms(targets.ttftMs))}` : ''}`)),
+      el('div', { class: 'flow' }, el('dt', {}, 'flow'), el('dd', {}, `${ms(tpot?.percentiles.p50)} / ${ms(tpot?.percentiles.p95)}`), el('small', {}, `a token, p50 / p95${isKnown(targets.tpotMs) ? `, target ${round(ms(targets.tpotMs))}` : ''}${itl === undefined ? '' : `; longest pause p99 ${ms(itl.percentiles.p99)}`}`)),
+      el('div', { class: 'done' }, el('dt', {}, 'complete'), el('dd', {}, `${ms(e2e.percentiles.p50)} / ${ms(e2e.percentiles.p95)}`), el('small', {}, `last byte, p50 / p95${isKnown(targets.deadlineMs) ? `, target ${round(ms(targets.deadlineMs))}` : ''}`))))
 }
 
-export const renderLatency = (into, { detail, personas, matrix: points, queueAlarms }) => {
+export const renderLatency = (into, { detail, personas, matrix: points }) => {
   const summary = personas.find(({ kind, name }) => kind === detail.kind && name === detail.name)
   const { targets } = summary, { distributions: d } = detail
   const who = detail.kind === 'all' ? 'everything' : `${detail.kind} ${detail.name}`
-  const alarms = queueAlarms.filter(({ class: name }) => detail.kind !== 'class' || name === detail.name)
   render(into,
-    alarms.length > 0 && el('ul', { class: 'causes' }, alarms.map(({ class: name, p50Ms, p99Ms, beforeP50Ms, beforeP99Ms }) => el('li', { class: 'warn' }, el('b', {}, name), `: early queue build-up. p99 ${ms(beforeP99Ms)} → ${ms(p99Ms)}, p50 ${ms(beforeP50Ms)} → ${ms(p50Ms)}.`))),
     el('h2', { class: 'who' }, 'Looking at ', el('b', {}, who)),
     el('div', { class: 'grid thirds' },
       el('section', { class: 'panel' }, distribution({ id: 'd-ttft', name: 'TTFT', view: d.ttft, target: targets.ttftMs })),
@@ -35,7 +33,7 @@ export const renderLatency = (into, { detail, personas, matrix: points, queueAla
       el('section', { class: 'panel' }, distribution({ id: 'd-queue', name: 'Queue', view: d.queue, target: undefined })),
       el('section', { class: 'panel' }, distribution({ id: 'd-e2e', name: 'End to end', view: d.e2e, target: targets.deadlineMs })),
       panel('Phases', 'what a person waits for', phases(detail, targets))),
-    panel('Latency and throughput', points === undefined ? undefined : `lines: TTFT ${ms(points.ttftLineMs)} (middle of the targets), ${count(points.tokensLine)} tokens/s (middle of the points)`,
+    panel('Latency and throughput', points === undefined ? undefined : `lines: TTFT ${round(ms(points.ttftLineMs))} (middle of the targets), ${count(points.tokensLine)} tokens/s (middle of the points)`,
       points === undefined ? nothing('no data yet: needs traffic on two classes or backends') : el('div', { class: 'matrix-box' }, matrix(points)),
       el('ul', { class: 'legend' }, el('li', { class: 'c-class' }, el('i', {}), 'class'), el('li', { class: 'c-backend' }, el('i', {}), 'backend'))))
 }

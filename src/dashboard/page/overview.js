@@ -1,21 +1,21 @@
 // Are promises kept? If not, why, and who pays?
 import { el, render, panel, nothing } from './dom.js'
-import { age, against, count, isKnown, level, money, ms, percent, rate, times, words, UNKNOWN } from './format.js'
+import { age, against, count, isKnown, level, money, ms, percent, rate, round, times, words, UNKNOWN } from './format.js'
 import { bar, gauge, smooth, spark, timeChart } from './charts.js'
 
-const promised = (targets) => [isKnown(targets.ttftMs) && `TTFT ${ms(targets.ttftMs)}`, isKnown(targets.tpotMs) && `TPOT ${ms(targets.tpotMs)}`, isKnown(targets.deadlineMs) && `end ${age(targets.deadlineMs)}`].filter(Boolean).join(' · ')
+const promised = (targets) => [isKnown(targets.ttftMs) && `TTFT ${round(ms(targets.ttftMs))}`, isKnown(targets.tpotMs) && `TPOT ${round(ms(targets.tpotMs))}`, isKnown(targets.deadlineMs) && `end ${age(targets.deadlineMs)}`].filter(Boolean).join(' · ')
 
 /** The window that judges: five minutes. */
 const judged = ({ windows }) => windows['5m']
 
 /** A fault in one sentence. */
-export const faultText = ({ backend, phase, ratio, against: basis, nowMs, expectedMs }) => {
+const faultText = ({ backend, phase, ratio, against: basis, nowMs, expectedMs }) => {
   const what = phase === 'decode' ? 'makes tokens' : 'reads prompts'
   const usual = basis === 'past' ? 'than it used to at this load' : 'than the rest of its pool'
   return [el('b', {}, backend), ` ${what} `, el('b', {}, `${times(ratio)} slower`), ` ${usual} (${ms(nowMs)}, not ${ms(expectedMs)})`]
 }
 
-export const payText = ({ pays }) => pays.length === 0 ? 'no class has missed a target by it so far'
+const payText = ({ pays }) => pays.length === 0 ? 'no class has missed a target by it so far'
   : pays.map(({ class: name, missed, ended, tokenMs, tpotTargetMs }) => `${name} pays${missed > 0 ? `: ${missed} of ${ended} missed` : ''}${isKnown(tokenMs) && isKnown(tpotTargetMs) && tokenMs > tpotTargetMs ? `${missed > 0 ? ',' : ':'} tokens come every ${ms(tokenMs)}, not ${ms(tpotTargetMs)}` : ''}`).join('; ')
 
 const missText = ({ class: name, ended, missed, outcome, queueShare, backend }) => [el('b', {}, name), `: ${missed} of ${ended} broke their promise in the last minute, most of them ${words(outcome.name)} (${outcome.count})`,
@@ -23,10 +23,10 @@ const missText = ({ class: name, ended, missed, outcome, queueShare, backend }) 
 
 const causes = (snapshot, broken) => {
   const found = []
-  for (const fault of snapshot.faults) found.push(['bad', [...faultText(fault), `, since ${age(fault.ageMs)}; ${payText(fault)}.`]])
+  for (const fault of snapshot.faults) found.push(['bad', [...faultText(fault), `, for ${age(fault.ageMs)}; ${payText(fault)}.`]])
   for (const { id, state, why, stateAgeMs } of snapshot.backends) {
-    if (state === 'down') found.push(['bad', [el('b', {}, id), ` is down since ${age(stateAgeMs)}: ${why}.`]])
-    else if (state === 'draining') found.push(['warn', [el('b', {}, id), ` is draining since ${age(stateAgeMs)}.`]])
+    if (state === 'down') found.push(['bad', [el('b', {}, id), ` has been down for ${age(stateAgeMs)}: ${why}.`]])
+    else if (state === 'draining') found.push(['warn', [el('b', {}, id), ` has been draining for ${age(stateAgeMs)}.`]])
     else if (state === 'degraded') found.push(['warn', [el('b', {}, id), ` is degraded: ${why}.`]])
   }
   for (const { class: name, p50Ms, p99Ms, beforeP99Ms } of snapshot.queueAlarms) found.push(['warn', [el('b', {}, name), `: a queue builds up early: p99 of TTFT rose from ${ms(beforeP99Ms)} to ${ms(p99Ms)} while p50 holds at ${ms(p50Ms)}.`]])
@@ -46,9 +46,10 @@ export const renderVerdict = (into, snapshot) => {
   const found = causes(snapshot, broken.map(({ name }) => name))
   const all = snapshot.personas.find(({ kind }) => kind === 'all')
   const tone = measured.length === 0 ? '' : broken.length === 0 ? 'good' : broken.some((one) => level(judged(one).attainment, one.objective) === 'bad') ? 'bad' : 'warn'
+  const slow = snapshot.faults.map(({ backend }) => backend)
   const sentence = classes.length === 0 ? 'No promises are configured: no class has targets.'
     : measured.length === 0 ? 'No data yet: nothing under a target has ended in the last five minutes.'
-      : broken.length === 0 ? 'Promises are kept.' : `${broken.map(({ name }) => name).join(', ')} ${broken.length === 1 ? 'misses its objective' : 'miss their objectives'}.`
+      : broken.length === 0 ? `Promises are kept${slow.length === 0 ? '' : `, though ${slow.join(', ')} ${slow.length === 1 ? 'is' : 'are'} slow`}.` : `${broken.map(({ name }) => name).join(', ')} ${broken.length === 1 ? 'misses its objective' : 'miss their objectives'}.`
   const queue = all?.queue
   const why = found.length > 0 || broken.length === 0 ? undefined
     : queue?.depth > 0 ? `More comes in than the fleet carries: ${queue.depth} wait, the oldest for ${ms(queue.oldestWaitMs)}, ${rate(queue.drainPerS)} leave a second.`
@@ -116,18 +117,18 @@ export const renderOverview = (into, snapshot, history) => {
       panel('Time to first token', 'of the last 30 s', timeChart({
         id: 'ttft', label: 'time to first token', format: ms, series: [
           { name: 'p99', tone: 'p99', values: past.ttftP99 }, { name: 'p50', tone: 'p50', values: past.ttftP50 }],
-        marks: isKnown(summary.targets.ttftMs) ? [{ value: summary.targets.ttftMs, name: `target ${ms(summary.targets.ttftMs)}` }] : [] })),
+        marks: isKnown(summary.targets.ttftMs) ? [{ value: summary.targets.ttftMs, name: `target ${round(ms(summary.targets.ttftMs))}` }] : [] })),
       detail.kind === 'all' || detail.kind === 'class'
-        ? panel('Queue', 'requests waiting', timeChart({ id: 'queue', label: 'requests waiting', format: count, series: [{ name: 'waiting', tone: 'offered', values: past.queued, area: true }] }),
+        ? panel('Queue', 'requests waiting', timeChart({ id: 'queue', label: 'requests waiting', format: count, whole: true, series: [{ name: 'waiting', tone: 'offered', values: past.queued, area: true }] }),
           el('dl', { class: 'facts tight' }, fact('oldest', ms(summary.queue?.oldestWaitMs)), fact('prompt tokens', count(summary.queue?.tokens)), fact('leave', `${rate(summary.queue?.drainPerS)}/s`), fact('wait p50', ms(detail.distributions.queue?.percentiles.p50)), fact('wait p99', ms(detail.distributions.queue?.percentiles.p99))))
         : panel('Queue', undefined, nothing('queues belong to classes'))),
     el('div', { class: 'grid three' },
       panel('Attainment', 'last 5 min', el('div', { class: 'gauge-box' }, gauge(attainment, summary.objective, level(attainment, summary.objective)),
         el('dl', { class: 'facts tight' }, fact('objective', percent(summary.objective)), fact('budget burn', isKnown(attainment) && isKnown(summary.objective) ? times(burnRate) : UNKNOWN),
           ...['1m', '1h', '6h'].map((window) => fact(window, percent(summary.windows[window].attainment)))))),
-      panel('Outcomes', `${count(detail.offered)} ${detail.kind === 'all' || detail.kind === 'class' ? 'offered' : 'ended'} since start`, bars(Object.entries(detail.outcomes).map(([name, value]) => ({ name, value, tone: TONES[name] })))),
+      panel('Outcomes', `${count(Object.values(detail.outcomes).reduce((sum, value) => sum + value, 0))} ended since start`, bars(Object.entries(detail.outcomes).map(([name, value]) => ({ name, value, tone: TONES[name] })))),
       panel('Wasted work', `tokens, by reason${isKnown(detail.goodputRatio) ? `; ${percent(detail.goodputRatio)} of work was useful` : ''}`, bars(Object.entries(detail.wastedTokens).map(([name, value]) => ({ name, value, tone: 'bad' })))),
-      panel('Cost per million tokens', 'last 5 min', cost === undefined ? nothing('no data yet: needs cost_per_hour for every backend') : el('div', { class: 'prices' },
+      panel('Cost per million tokens', 'last 5 min, in the currency of cost_per_hour', cost === undefined ? nothing('no data yet: needs cost_per_hour for every backend') : el('div', { class: 'prices' },
         el('div', {}, el('span', { class: 'muted' }, 'output tokens'), el('b', {}, money(cost.perMillion))), el('div', {}, el('span', { class: 'muted' }, 'good output tokens'), el('b', { class: isKnown(cost.perMillionGood) && cost.perMillionGood > cost.perMillion * 1.25 ? 'bad' : '' }, money(cost.perMillionGood))),
         el('p', { class: 'muted' }, detail.kind === 'all' ? `the fleet costs ${money(snapshot.costPerHour)} an hour` : detail.kind === 'pool' ? 'of the backends of this pool' : 'at the fleet’s price of a token')))))
 }

@@ -1,6 +1,6 @@
 // The last requests: what became of each, where its time went, and why it was decided so.
 import { el, svg, render, nothing } from './dom.js'
-import { count, isKnown, ms, words } from './format.js'
+import { count, isKnown, ms, round, words } from './format.js'
 import { ask } from './feed.js'
 
 const LIMIT = 100
@@ -21,7 +21,7 @@ const row = (one, longest) => {
   const facts = [['id', one.request_id], ['route', one.route], ['tenant', one.tenant], ['model', one.model], ['path', one.path], ['status', one.status], ['code', one.code], ['pool', one.pool], ['backend', one.backend], ['attempts', one.attempts],
     ['queued', ms(one.queue_ms)], ['first token', `${ms(one.ttft_ms)}${isKnown(one.predicted_ttft_ms) ? ` (predicted ${ms(one.predicted_ttft_ms)})` : ''}`], ['per token', `${ms(one.tpot_ms)}${isKnown(one.predicted_tpot_ms) ? ` (predicted ${ms(one.predicted_tpot_ms)})` : ''}`], ['end', ms(one.duration_ms)],
     ['gateway itself', ms(one.overhead_ms)], ['prompt', `${count(one.prompt_tokens)} tokens${one.prompt_tokens_estimated ? ', estimated' : ''}${isKnown(one.cached_tokens) ? `, ${one.cached_tokens} from cache` : ''}`], ['output', `${count(one.output_tokens)} tokens${one.output_tokens_estimated ? ', counted' : ''}`],
-    ['targets', [isKnown(one.target_ttft_ms) && `TTFT ${ms(one.target_ttft_ms)}`, isKnown(one.target_tpot_ms) && `TPOT ${ms(one.target_tpot_ms)}`, isKnown(one.target_deadline_ms) && `end ${ms(one.target_deadline_ms)}`].filter(Boolean).join(', ') || 'none']]
+    ['targets', [isKnown(one.target_ttft_ms) && `TTFT ${round(ms(one.target_ttft_ms))}`, isKnown(one.target_tpot_ms) && `TPOT ${round(ms(one.target_tpot_ms))}`, isKnown(one.target_deadline_ms) && `end ${round(ms(one.target_deadline_ms))}`].filter(Boolean).join(', ') || 'none']]
   return el('details', { class: 'request', 'data-key': one.request_id },
     el('summary', {}, el('time', {}, one.time.slice(11, 23)), el('span', { class: `outcome ${TONES[one.outcome] ?? 'bad'}` }, words(one.outcome)), el('span', { class: 'cls' }, one.class), el('span', { class: 'where', title: one.backend ?? one.code }, one.backend ?? words(one.code ?? '')), timeline(one, longest), ...[['TTFT', one.ttft_ms], ['TPOT', one.tpot_ms], ['end', one.duration_ms]].map(([name, value]) => el('span', { class: 'n', 'data-label': name }, ms(value)))),
     el('div', { class: 'story' }, el('p', {}, one.decision ?? 'No decision was made for it: it was not scheduled.'), one.detail && el('p', { class: 'bad' }, one.detail), el('dl', {}, facts.filter(([, value]) => value !== undefined).map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, String(value)))))))

@@ -1,6 +1,6 @@
 /** Dashboards as plain descriptions, and the JSON that Grafana imports. */
 
-export type Unit = 's' | 'percentunit' | 'reqps' | 'short' | 'bytes' | 'currencyUSD' | 'bool'
+export type Unit = 's' | 'percentunit' | 'reqps' | 'short' | 'bytes' | 'bool'
 
 export interface Panel {
   readonly title: string

@@ -138,7 +138,7 @@ const cost: Dashboard = {
   description: 'What good tokens cost, and where work is wasted.',
   rows: [
     { title: 'Price', panels: [
-      { title: 'Cost per million tokens', width: 12, unit: 'currencyUSD', description: 'Plain, and over tokens that kept their promise. In the currency of `cost_per_hour`.', queries: [[costPerMillion('sluice_output_tokens_total'), 'all tokens'], [costPerMillion('sluice_goodput_tokens_total'), 'good tokens']] },
+      { title: 'Cost per million tokens', width: 12, unit: 'short', description: 'Plain, and over tokens that kept their promise. In the currency of `cost_per_hour`.', queries: [[costPerMillion('sluice_output_tokens_total'), 'all tokens'], [costPerMillion('sluice_goodput_tokens_total'), 'good tokens']] },
       { title: 'Share of good tokens', width: 12, unit: 'percentunit', description: 'Of all output tokens.', queries: [[`${all.rate('sluice_goodput_tokens_total', { by: ['class'] })} / ${all.rate('sluice_output_tokens_total', { by: ['class'] })}`, '{{class}}']] },
     ] },
     { title: 'Waste', panels: [
