@@ -1,10 +1,11 @@
-import { ById, Histogram, type Clock, type Ms, type ServiceClass, type SloTargets, type Tokens } from '../core/index.js'
+import { ById, Histogram, type Clock, type Ms, type ServiceClass, type SloTargets } from '../core/index.js'
 import { blockTokensOf, openWorkload, type RequestSource, type Workload } from '../simulator/index.js'
 import { PunctualAlarm } from './alarm.js'
 import { Exchange } from './exchange.js'
 import { Connections } from './http/connections.js'
 import { PromptWriter } from './prompts.js'
 import { RequestWriter } from './request-bytes.js'
+import { ThroughputMeter, type Throughput } from './throughput.js'
 import type { PlannedRequest, RequestRow, RequestStyle, Target } from './types.js'
 
 /**
@@ -63,15 +64,7 @@ export interface LoadRunResult {
   readonly intervals: ReadonlyMap<string, Histogram>
   /** Sent − scheduled: what the load tool itself was late, which counts as latency. */
   readonly sendLag: Histogram
-  /** What the target did within the measured time, for whichever requests. */
-  readonly throughput: Readonly<Throughput>
-}
-
-export interface Throughput {
-  completed: number
-  /** Prompts whose first token came. */
-  inputTokens: Tokens
-  outputTokens: Tokens
+  readonly throughput: Throughput
 }
 
 interface Planned {
@@ -106,7 +99,7 @@ class LoadRun {
   #measured = 0
   #counted = 0
   #met = 0
-  readonly #throughput: Throughput = { completed: 0, inputTokens: 0, outputTokens: 0 }
+  readonly #throughput: ThroughputMeter
   readonly #startMs: Ms
   readonly #now: () => Ms
   #next: Planned | undefined
@@ -126,6 +119,7 @@ class LoadRun {
     this.#alarm = new PunctualAlarm(clock)
     this.#intervals = new Map(this.#classes.map(({ service }) => [service.name, new Histogram()]))
     this.#startMs = clock.now() + LEAD_MS
+    this.#throughput = new ThroughputMeter(this.#startMs + options.warmupMs, options.measureMs)
   }
 
   async run(): Promise<LoadRunResult> {
@@ -191,14 +185,17 @@ class LoadRun {
     this.#active.set(id, exchange)
     this.#sent++
     exchange.dispatchedAtMs = this.#now()
-    if (measured) this.#sendLag.record(Math.max(0, exchange.dispatchedAtMs - atMs))
+    if (measured) {
+      this.#sendLag.record(Math.max(0, exchange.dispatchedAtMs - atMs))
+      this.#throughput.sent(this.#active.size)
+    }
     exchange.inFlight = this.#connections.send(bytes, exchange)
   }
 
   readonly #ended = (exchange: Exchange): void => {
     const { place } = exchange
     this.#active.delete(exchange.id)
-    this.#countThroughput(exchange)
+    this.#throughput.ended(exchange)
     if (place !== undefined) {
       const row = exchange.row(this.#startMs)
       this.#rows[place] = row
@@ -209,18 +206,6 @@ class LoadRun {
     if (this.#stopped || load.kind === 'open') return
     // A turn later, so that a target that fails at once does not keep the event loop.
     if (this.#now() - this.#startMs < warmupMs + measureMs) setImmediate(() => { if (!this.#stopped) this.#sendNow() })
-  }
-
-  /** Its tokens are taken to have come evenly between the first and the last. */
-  #countThroughput({ ending, endedAtMs, firstTokenAtMs, lastTokenAtMs, promptTokens, outputTokens }: Exchange): void {
-    const fromMs = this.#startMs + this.#options.warmupMs
-    const toMs = fromMs + this.#options.measureMs
-    if (ending === 'completed' && endedAtMs! >= fromMs && endedAtMs! < toMs) this.#throughput.completed++
-    if (firstTokenAtMs === undefined || lastTokenAtMs === undefined) return
-    if (firstTokenAtMs >= fromMs && firstTokenAtMs < toMs) this.#throughput.inputTokens += promptTokens
-    const span = lastTokenAtMs - firstTokenAtMs
-    const within = Math.min(lastTokenAtMs, toMs) - Math.max(firstTokenAtMs, fromMs)
-    if (within >= 0) this.#throughput.outputTokens += outputTokens * (span > 0 ? within / span : 1)
   }
 
   #tick(): void {
@@ -255,7 +240,7 @@ class LoadRun {
       rows: this.#rows,
       intervals: this.#intervals,
       sendLag: this.#sendLag,
-      throughput: this.#throughput,
+      throughput: this.#throughput.result(),
     }
   }
 }

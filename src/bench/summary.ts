@@ -65,6 +65,8 @@ export interface LoadSummary extends LatencyFields<'ttft' | 'tpot' | 'itl' | 'e2
   readonly total_token_throughput: number
   readonly total_input_tokens: number
   readonly total_output_tokens: number
+  readonly max_output_tokens_per_s: number
+  readonly max_concurrent_requests: number
 }
 
 /** Pools the runs of one load on one target, one per seed. */
@@ -112,6 +114,8 @@ export function summarise(runs: readonly LoadRunResult[]): LoadSummary {
     total_token_throughput: outputPerSecond + inputPerSecond,
     total_input_tokens: sum(done, row => row.prompt_tokens),
     total_output_tokens: sum(done, row => row.output_tokens),
+    max_output_tokens_per_s: Math.max(...runs.map(run => run.throughput.peakOutputTokens)),
+    max_concurrent_requests: Math.max(...runs.map(run => run.throughput.peakRequests)),
     ...latencies('ttft', ofRows(done, row => row.ttft_ms)),
     ...latencies('tpot', ofRows(done, row => row.tpot_ms)),
     ...latencies('itl', ofHistogram(merged(runs.flatMap(run => [...run.intervals.values()])))),

@@ -1,5 +1,5 @@
-import type { Ms, RefusalReason } from '../core/index.js'
-import { errorBody, statusOf, type ErrorCode } from '../protocol/index.js'
+import type { Ms, RefusalReason, RequestSpec } from '../core/index.js'
+import { ERRORS, errorBody, statusOf, type ErrorCode } from '../protocol/index.js'
 import type { Job } from './types.js'
 
 export interface Refusal {
@@ -11,6 +11,17 @@ export interface Refusal {
   readonly retryCanMeet?: boolean
   /** Policy said no: the reason goes into a header of its own. */
   readonly reason?: RefusalReason | 'draining'
+}
+
+/** Where targets were out of reach, says which they are: they may be the class's, and the client have named none. */
+export function messageOf(reason: RefusalReason, { streamed, targets: { ttftMs, tpotMs, deadlineMs } }: Pick<RequestSpec, 'streamed' | 'targets'>): string {
+  const { message, hint } = ERRORS[reason]
+  const asked = reason !== 'deadline_infeasible' && reason !== 'queue_expired' ? [] : [
+    streamed && ttftMs !== undefined && `first token within ${ttftMs} ms`,
+    streamed && tpotMs !== undefined && `a token every ${tpotMs} ms`,
+    deadlineMs !== undefined && `complete within ${deadlineMs} ms`,
+  ].filter((part) => part !== false)
+  return asked.length === 0 ? `${message} ${hint}` : `${message.replace(/\.$/, '')}: ${asked.join(', ')}. ${hint}`
 }
 
 /** A whole error answer; returns its status. */

@@ -4,7 +4,7 @@ import type { Fleet, FleetBackend, FleetChange } from '../fleet/index.js'
 import type { ErrorCode } from '../protocol/index.js'
 import { Attempt, Continuation, Sweep, type AttemptResult, type Upstream } from '../relay/index.js'
 import { Alarm } from './alarm.js'
-import { refuse, type Refusal } from './answers.js'
+import { messageOf, refuse, type Refusal } from './answers.js'
 import { attemptRequest } from './attempt-request.js'
 import { BackendLinks, type BackendLink } from './backends.js'
 import { fleetSpec } from './fleet-spec.js'
@@ -165,7 +165,7 @@ export class Runtime implements RunListener {
     this.#telemetry.refused(run.timeline.id, run.job.spec.tenant, reason)
     const ending = decision.type === 'reject' ? 'rejected' : 'expired'
     if (reason === 'model_not_found') return this.#refuse(run, ending, { code: reason, reason })
-    this.#refuse(run, ending, { code: reason, reason, retryAfterMs, retryCanMeet })
+    this.#refuse(run, ending, { code: reason, reason, retryAfterMs, retryCanMeet, message: messageOf(reason, run.job.spec) })
   }
 
   // Attempts.

@@ -16,13 +16,13 @@ const late = row({ outcome: 'missed_ttft', ttft_ms: 300, max_lateness_ms: 100 })
 
 const result = (seed: number, rows: readonly RequestRow[]): LoadRunResult => ({
   target: 'http://x', workload: 'chat', load: { kind: 'open', ratePerSecond: 2 }, seed, measureMs: 2000, classes: [{ name: 'chat', targets: { ttftMs: 200, tpotMs: 100 } }, { name: 'code', targets: {} }],
-  rows, intervals: new Map([['chat', new Histogram()], ['code', new Histogram()]]), sendLag: new Histogram(), throughput: { completed: 1, inputTokens: 100, outputTokens: 10 },
+  rows, intervals: new Map([['chat', new Histogram()], ['code', new Histogram()]]), sendLag: new Histogram(), throughput: { completed: 1, inputTokens: 100, outputTokens: 10, peakOutputTokens: 7, peakRequests: 3 },
 })
 
 t.test('seeds are pooled; refused requests are in the denominator', async t => {
   const summary = summarise([result(1, [row(), late]), result(2, [row(), refused])])
   t.match(summary, {
-    offered: 4, completed: 3, met: 2, attainment: 0.5, worst_attainment: 0.5, duration_s: 4, request_goodput_per_s: 0.5, token_goodput_per_s: 5, output_tokens_per_s: 5, request_throughput: 0.5,
+    offered: 4, completed: 3, met: 2, attainment: 0.5, worst_attainment: 0.5, duration_s: 4, request_goodput_per_s: 0.5, token_goodput_per_s: 5, output_tokens_per_s: 5, request_throughput: 0.5, max_output_tokens_per_s: 7, max_concurrent_requests: 3,
     // Two good answers of 10 tokens, one 100 ms late: worth 9. Over 4 s.
     smooth_tokens_per_s: 29 / 4,
     // Three answers cost 100 + 2 · 10 each, one of them for nothing; the refused one cost nothing.
@@ -31,6 +31,11 @@ t.test('seeds are pooled; refused requests are in the denominator', async t => {
   })
   t.match(summary.classes, { chat: { offered: 4, rejected: 1, outcomes: { met: 2, missed_ttft: 1, rejected: 1 }, itl_ms: null }, code: { offered: 0, attainment: null, ttft_ms: null } })
   t.match(benchTable({ kind: 'loads', loads: [summary] }), /chat +4 +3 +2 +0\.500 +1 /)
+
+  const tables = (load: LoadSummary) => [{ kind: 'loads', loads: [load] } as const, { kind: 'sweep', sweeps: [{ target: 'x', loads: [summary, load] }] } as const,
+    { kind: 'maximum', maxima: [{ target: 'x', objective: 0.9, rate_per_s: 1, probes: [load, summary] }] } as const].map(benchTable)
+  for (const table of tables({ ...summary, send_lag_ms: { p50: 1, p99: 46, max: 50 } })) t.match(table, /sent up to 46\.0 ms late/)
+  for (const table of tables(summary)) t.notMatch(table, /late/)
 })
 
 t.test('nothing measured is null, not zero', async t => {

@@ -117,7 +117,7 @@ t.test('the command: JSON as promised, and the same goodput by an independent pr
   t.match(result, {
     target: server.url, rate_per_s: 60, duration_s: 2, request_goodput_per_s: Number, token_goodput_per_s: Number, input_tokens_per_s: Number, output_tokens_per_s: Number,
     classes: { chat: { offered: Number, completed: Number, met: Number, attainment: Number, rejected: 0, failed: 0, truncated: 0, ttft_ms: quantiles, tpot_ms: quantiles, itl_ms: quantiles, e2e_ms: quantiles } },
-    request_throughput: Number, output_throughput: Number, total_token_throughput: Number, mean_ttft_ms: Number, median_tpot_ms: Number, p99_itl_ms: Number, mean_e2el_ms: Number, request_goodput: Number,
+    request_throughput: Number, output_throughput: Number, total_token_throughput: Number, mean_ttft_ms: Number, median_tpot_ms: Number, p99_itl_ms: Number, mean_e2el_ms: Number, request_goodput: Number, max_output_tokens_per_s: Number, max_concurrent_requests: Number,
   })
   const again = JSON.parse(execFileSync(process.execPath, ['scripts/goodput.js', lines], { encoding: 'utf8' })) as Record<string, unknown> & { classes: Record<string, Record<string, number>> }
   for (const field of ['offered', 'met', 'attainment', 'request_goodput_per_s', 'token_goodput_per_s']) t.equal(again[field], result[field], field)

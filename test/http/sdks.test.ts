@@ -110,6 +110,17 @@ t.test('openai: comes back when told to, and only then', async t => {
   holder.leave()
 })
 
+t.test('openai: a refusal says which targets are out of reach', async t => {
+  const { openai, upstream, gateway } = await setUp(t, goodChat(), { admission: { mode: 'enforce' }, classes: { default: { ttft: '500ms', tpot: '50ms' } } }, { max_inflight: 1 })
+  upstream.script = () => {}
+  const holder = send(`${gateway.url}/v1/chat/completions`, STREAMED)
+  while (upstream.seen.length === 0) await new Promise(resolve => setTimeout(resolve, 5))
+  const ask = async (stream: boolean) => await openai().chat.completions.create({ ...HI, stream }, { headers: { 'x-slo-deadline-ms': '40' } }).then(() => undefined, (reason: unknown) => reason)
+  t.match(await ask(true), { status: 429, code: 'queue_expired', message: / targets allow: first token within 500 ms, a token every 50 ms, complete within 40 ms\. Retry/ })
+  t.match(await ask(false), { status: 429, code: 'queue_expired', message: / targets allow: complete within 40 ms\. Retry/ }, 'what binds streams alone is left out')
+  holder.leave()
+})
+
 t.test('openai: /v1/responses', async t => {
   const response = { id: 'resp_1', object: 'response', created_at: 1, status: 'completed', model: 'm', output: [{ id: 'msg_1', type: 'message', role: 'assistant', status: 'completed', content: [{ type: 'output_text', text: 'Hello world', annotations: [] }] }], usage: { input_tokens: 7, output_tokens: 2, total_tokens: 9 } }
   const named = (data: { type: string }) => `event: ${data.type}\n${event(data)}`

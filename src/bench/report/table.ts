@@ -16,7 +16,7 @@ export function benchTable(result: BenchResult): string {
 
 function loadTable(load: LoadSummary): string {
   const quantiles = (name: string, of: Distribution | null) => [name, ms(of?.mean), ms(of?.p50), ms(of?.p90), ms(of?.p95), ms(of?.p99)]
-  const lines = [
+  return [
     `${load.target}: ${load.workload}, ${loadInWords(load)}, ${load.duration_s.toFixed(0)} s measured, ${load.seeds.length === 1 ? 'seed' : 'seeds'} ${load.seeds.join(', ')}`,
     '',
     columns([
@@ -35,18 +35,20 @@ function loadTable(load: LoadSummary): string {
     ]),
     '',
     columns([
-      ['per second', 'offered', 'goodput', 'good tokens', 'smooth tokens', 'input tokens', 'output tokens', 'wasted'],
-      ['', load.offered_per_s.toFixed(2), load.request_goodput_per_s.toFixed(2), count(load.token_goodput_per_s), count(load.smooth_tokens_per_s), count(load.input_tokens_per_s), count(load.output_tokens_per_s), attained(load.wasted_ratio)],
+      ['per second', 'offered', 'goodput', 'good tokens', 'smooth tokens', 'input tokens', 'output tokens', 'best second', 'wasted', 'most at once'],
+      ['', load.offered_per_s.toFixed(2), load.request_goodput_per_s.toFixed(2), count(load.token_goodput_per_s), count(load.smooth_tokens_per_s), count(load.input_tokens_per_s), count(load.output_tokens_per_s), count(load.max_output_tokens_per_s), attained(load.wasted_ratio), String(load.max_concurrent_requests)],
     ]),
-  ]
-  if (load.send_lag_ms !== null && load.send_lag_ms.p99 > LAG_WORTH_SAYING_MS) {
-    lines.push('', `The load tool itself sent up to ${ms(load.send_lag_ms.p99)} ms late (p99), which is in these times: this machine is too busy for the load.`)
-  }
-  return lines.join('\n')
+    ...lagNotice([load]),
+  ].join('\n')
 }
 
 /** Above this the load tool's own lateness is no longer small against what it measures. */
 const LAG_WORTH_SAYING_MS = 5
+
+function lagNotice(loads: readonly LoadSummary[]): string[] {
+  const worst = Math.max(...loads.map(load => load.send_lag_ms?.p99 ?? 0))
+  return worst > LAG_WORTH_SAYING_MS ? ['', `The load tool itself sent up to ${ms(worst)} ms late (p99), which is in these times: this machine is too busy for the load.`] : []
+}
 
 const HEADINGS = ['', 'attainment', 'worst', 'goodput/s', 'good tok/s', 'out tok/s', 'TTFT p50', 'p90', 'p99', 'TPOT p50', 'p90', 'p99']
 
@@ -62,6 +64,7 @@ function sweepTable(sweep: Sweep): string {
     `${sweep.target}: ${sweep.loads[0]?.workload ?? ''}`, '',
     columns([HEADINGS, ...sweep.loads.map(sweepRow)]), '',
     bend === undefined ? 'No knee within these loads.' : `Knee at ${bend.rate_per_s === null ? `${bend.concurrency} at once` : `${count(bend.rate_per_s)}/s`}: ${count(bend.output_tokens_per_s)} output tokens/s at a p90 TTFT of ${ms(bend.p90_ttft_ms)} ms.`,
+    ...lagNotice(sweep.loads),
   ].join('\n')
 }
 
@@ -70,6 +73,7 @@ function maximumTable({ target, objective, rate_per_s, probes }: MaximumGoodput)
     `${target}: ${probes[0]?.workload ?? ''}`, '',
     columns([HEADINGS, ...probes.map(sweepRow)]), '',
     `Maximum goodput: ${rate_per_s.toFixed(2)} requests/s is the highest rate at which every class attains ${objective}.`,
+    ...lagNotice(probes),
   ].join('\n')
 }
 

@@ -63,7 +63,7 @@ const DEFAULT_RATE = 1
 
 /** @throws UsageError */
 export async function readBenchOptions(args: string[], env: Readonly<Record<string, string | undefined>>): Promise<BenchOptions> {
-  const { values, positionals } = parseFlags(args, FLAGS, { min: 1, max: 16, what: 'address of a server, such as http://127.0.0.1:8080' })
+  const { values, positionals } = parseFlags(joinTargets(args), FLAGS, { min: 1, max: 16, what: 'address of a server, such as http://127.0.0.1:8080' })
   if (values.compare && positionals.length < 2) throw new UsageError('\'--compare\' takes two or more addresses')
   if (!values.compare && positionals.length > 1) throw new UsageError(`got ${positionals.length} addresses; to measure them side by side add '--compare'`)
   const workload = await workloadOf(values.workload, values.arrivals)
@@ -95,6 +95,16 @@ export async function readBenchOptions(args: string[], env: Readonly<Record<stri
     jsonl: values.jsonl,
     html: values.html,
   }
+}
+
+/** `--goodput ttft:500 tpot:50`, as `vllm bench serve` has it: what stands apart belongs to the target before. */
+function joinTargets(args: readonly string[]): string[] {
+  const joined: string[] = []
+  for (const arg of args) {
+    if (joined.at(-2) === '--goodput' && /^(?:ttft|tpot|e2el):/.test(arg)) joined.push(`${joined.pop()},${arg}`)
+    else joined.push(arg)
+  }
+  return joined
 }
 
 async function workloadOf(name: string, arrivals: string | undefined): Promise<Workload> {
