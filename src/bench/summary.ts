@@ -23,6 +23,8 @@ export interface ClassSummary {
   readonly truncated: number
   readonly cancelled: number
   readonly outcomes: Readonly<Record<string, number>>
+  /** Why requests did not complete, most frequent first. */
+  readonly reasons: Readonly<Record<string, number>>
   readonly ttft_ms: Distribution | null
   readonly tpot_ms: Distribution | null
   readonly itl_ms: Distribution | null
@@ -152,8 +154,7 @@ function classSummaries(runs: readonly LoadRunResult[]): Record<string, ClassSum
   return Object.fromEntries(runs[0]!.classes.map(({ name, targets }) => {
     const rows = groups.get(name) ?? []
     const done = rows.filter(row => row.ending === 'completed')
-    const outcomes: Record<string, number> = {}
-    for (const { outcome } of rows) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
+    const outcomes = tally(rows.map(row => row.outcome))
     const entry: ClassSummary = {
       slo: sloOf(targets),
       offered: rows.length,
@@ -166,6 +167,7 @@ function classSummaries(runs: readonly LoadRunResult[]): Record<string, ClassSum
       truncated: rows.filter(row => row.truncated).length,
       cancelled: outcomes['cancelled'] ?? 0,
       outcomes,
+      reasons: tally(rows.flatMap(row => row.reason ?? [])),
       ttft_ms: ofRows(rows, row => row.ttft_ms),
       tpot_ms: ofRows(done, row => row.tpot_ms),
       itl_ms: ofHistogram(merged(runs.map(run => run.intervals.get(name)!))),
@@ -173,6 +175,13 @@ function classSummaries(runs: readonly LoadRunResult[]): Record<string, ClassSum
     }
     return [name, entry]
   }))
+}
+
+/** How often each comes, most frequent first. */
+function tally(names: readonly string[]): Record<string, number> {
+  const counts = new Map<string, number>()
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)
+  return Object.fromEntries([...counts].sort((a, b) => b[1] - a[1]))
 }
 
 const sloOf = ({ ttftMs, tpotMs, deadlineMs }: SloTargets): ClassSummary['slo'] => ({

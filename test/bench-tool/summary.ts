@@ -11,7 +11,7 @@ const row = (changes: Partial<RequestRow> = {}): RequestRow => ({
   prompt_tokens: 100, ordered_output_tokens: 10, output_tokens: 10, output_estimated: false, ttft_ms: 100, tpot_ms: 100, max_itl_ms: 100, e2e_ms: 1000, max_lateness_ms: 0,
   ttft_target_ms: 200, tpot_target_ms: 100, deadline_ms: null, outcome: 'met', counted: true, ...changes,
 })
-const refused = row({ ending: 'rejected', outcome: 'rejected', first_token_ms: null, last_token_ms: null, ttft_ms: null, tpot_ms: null, output_tokens: 0, status: 429 })
+const refused = row({ ending: 'rejected', outcome: 'rejected', first_token_ms: null, last_token_ms: null, ttft_ms: null, tpot_ms: null, output_tokens: 0, status: 429, reason: 'queue_full' })
 const late = row({ outcome: 'missed_ttft', ttft_ms: 300, max_lateness_ms: 100 })
 
 const result = (seed: number, rows: readonly RequestRow[]): LoadRunResult => ({
@@ -29,8 +29,8 @@ t.test('seeds are pooled; refused requests are in the denominator', async t => {
     wasted_ratio: 1 / 3,
     spread: { attainment: [0.5, 0.5] }, p99_ttft_ms: Number, send_lag_ms: null,
   })
-  t.match(summary.classes, { chat: { offered: 4, rejected: 1, outcomes: { met: 2, missed_ttft: 1, rejected: 1 }, itl_ms: null }, code: { offered: 0, attainment: null, ttft_ms: null } })
-  t.match(benchTable({ kind: 'loads', loads: [summary] }), /chat +4 +3 +2 +0\.500 +1 /)
+  t.match(summary.classes, { chat: { offered: 4, rejected: 1, outcomes: { met: 2, missed_ttft: 1, rejected: 1 }, reasons: { queue_full: 1 }, itl_ms: null }, code: { offered: 0, attainment: null, ttft_ms: null } })
+  t.match(benchTable({ kind: 'loads', loads: [summary] }), /chat +4 +3 +2 +0\.500 +1 [^]*chat did not complete: 1 × queue_full\n/)
 
   const tables = (load: LoadSummary) => [{ kind: 'loads', loads: [load] } as const, { kind: 'sweep', sweeps: [{ target: 'x', loads: [summary, load] }] } as const,
     { kind: 'maximum', maxima: [{ target: 'x', objective: 0.9, rate_per_s: 1, probes: [load, summary] }] } as const].map(benchTable)

@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { WORKLOADS } from '../../src/simulator/index.js'
 
 const start = async (t: Test, ...args: string[]) => {
   const child = spawn(process.execPath, ['dist/cli/main.js', ...args, '--port', '0', '--admin-port', '0'], { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -24,8 +25,8 @@ const start = async (t: Test, ...args: string[]) => {
   return { child, text, until, ended, url, admin }
 }
 
-const ask = async (url: string, body: object) => await fetch(`${url}/v1/chat/completions`, {
-  method: 'POST', headers: { 'content-type': 'application/json' },
+const ask = async (url: string, body: object, headers: Record<string, string> = {}) => await fetch(`${url}/v1/chat/completions`, {
+  method: 'POST', headers: { 'content-type': 'application/json', ...headers },
   body: JSON.stringify({ model: 'llama-3.1-8b-instruct', messages: [{ role: 'user', content: 'Hello' }], ...body }),
 })
 
@@ -39,6 +40,9 @@ t.test('the demo answers, and SIGTERM lets a stream finish', async t => {
 
   t.match(await (await fetch(`${admin}/health/ready`)).json(), { status: 'ok' })
   t.match(await (await fetch(`${admin}/metrics`)).text(), /^sluice_offered_requests_total\{[^}]*\} 1$/m)
+  for (const name of new Set(Object.values(WORKLOADS).flatMap(({ classes }) => classes.map(({ service }) => service.name)))) {
+    t.equal((await ask(url, { max_tokens: 1 }, { 'x-slo-class': name })).headers.get('x-sluice-class'), name, 'the demo has the classes of the named workloads')
+  }
   t.equal((await fetch(`${admin}/api/state`)).status, 200)
 
   const stream = await ask(url, { max_tokens: 60, stream: true })

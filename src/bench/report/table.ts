@@ -38,9 +38,18 @@ function loadTable(load: LoadSummary): string {
       ['per second', 'offered', 'goodput', 'good tokens', 'smooth tokens', 'input tokens', 'output tokens', 'best second', 'wasted', 'most at once'],
       ['', load.offered_per_s.toFixed(2), load.request_goodput_per_s.toFixed(2), count(load.token_goodput_per_s), count(load.smooth_tokens_per_s), count(load.input_tokens_per_s), count(load.output_tokens_per_s), count(load.max_output_tokens_per_s), attained(load.wasted_ratio), String(load.max_concurrent_requests)],
     ]),
+    ...reasonsOf(load),
     ...lagNotice([load]),
   ].join('\n')
 }
+
+/** Why requests did not complete; of many reasons the most frequent. */
+const reasonsOf = ({ classes }: LoadSummary): string[] => Object.entries(classes).flatMap(([name, { reasons }]) => {
+  const shown = Object.entries(reasons).slice(0, REASONS_SHOWN).map(([reason, times]) => `${times} × ${reason.length > REASON_LENGTH ? `${reason.slice(0, REASON_LENGTH)}…` : reason}`)
+  return shown.length === 0 ? [] : ['', `${name} did not complete: ${shown.join('; ')}`]
+})
+const REASONS_SHOWN = 3
+const REASON_LENGTH = 160
 
 /** Above this the load tool's own lateness is no longer small against what it measures. */
 const LAG_WORTH_SAYING_MS = 5

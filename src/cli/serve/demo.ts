@@ -41,6 +41,7 @@ export const startDemo = async (io: Io): Promise<Demo> => {
       classes: {
         chat: { ttft: '500ms', tpot: '50ms', pools: ['interactive', 'bulk'] },
         code: { ttft: '200ms', tpot: '30ms', pools: ['interactive'], weight: 2 },
+        summarise: { ttft: '3s', tpot: '80ms', pools: ['bulk', 'interactive'] },
         batch: { deadline: '10m', sheddable: true, pools: ['bulk', 'interactive'] },
       },
       routes: [
