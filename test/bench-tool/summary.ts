@@ -46,4 +46,6 @@ t.test('the knee of a sweep', async t => {
   const load = (rate: number, tokens: number, ttft: number) => ({ rate_per_s: rate, concurrency: null, output_tokens_per_s: tokens, p90_ttft_ms: ttft }) as LoadSummary
   t.match(kneeOf({ target: 'x', loads: [load(1, 100, 50), load(2, 200, 52), load(3, 300, 60), load(4, 310, 900)] }), { rate_per_s: 3, output_tokens_per_s: 300 })
   t.equal(kneeOf({ target: 'x', loads: [load(1, 100, 50)] }), undefined)
+  t.equal(kneeOf({ target: 'x', loads: [load(1, 100, 113), load(2, 200, 428), load(3, 300, 327)] }), undefined, 'not the highest load, with nothing beyond it')
+  t.match(kneeOf({ target: 'x', loads: [load(1, 100, 50), load(2, 300, 70), load(3, 200, 9000)] }), { rate_per_s: 2 }, 'throughput that falls again')
 })

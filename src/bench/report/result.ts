@@ -33,6 +33,8 @@ export function kneeOf({ loads }: Sweep): { readonly output_tokens_per_s: number
   const at = knee(curve(considered))
   if (at === undefined) return undefined
   const load = considered.find(entry => entry.output_tokens_per_s === at[0] && entry.p90_ttft_ms === at[1])!
+  // Nothing was measured beyond the highest load, so nothing bends there.
+  if (load === considered.at(-1)) return undefined
   return { output_tokens_per_s: at[0], p90_ttft_ms: at[1], rate_per_s: load.rate_per_s, concurrency: load.concurrency }
 }
 
