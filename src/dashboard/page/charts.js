@@ -139,11 +139,12 @@ export const matrix = ({ points, ttftLineMs, tokensLine }) => {
   const corners = [['fast, busy', left + 6, upper + 14, 'start'], ['slow, busy: saturated', width - right - 6, upper + 14, 'end'], ['fast, idle', left + 6, height - lower - 8, 'start'], ['slow, idle: look here', width - right - 6, height - lower - 8, 'end']]
   const decades = []
   for (let v = Math.pow(10, Math.ceil(Math.log10(low))); v < high; v *= 10) decades.push(v, v * 2, v * 5)
-  // Labels of points that lie close are pushed apart.
-  const placed = []
+  // Labels of points that lie close are pushed apart, away from the nearer edge, and off the names of the corners.
+  const placed = corners.map(([, cx, cy, anchor]) => [anchor === 'end' ? cx - 60 : cx, cy])
   const labelY = (px, py) => {
+    const step = py > (upper + height - lower) / 2 ? -12 : 12
     let at = py + 4
-    while (placed.some(([qx, qy]) => Math.abs(qx - px) < 110 && Math.abs(qy - at) < 12)) at += 12
+    while (placed.some(([qx, qy]) => Math.abs(qx - px) < 110 && Math.abs(qy - at) < 12)) at += step
     placed.push([px, at])
     return at
   }
