@@ -4,30 +4,80 @@ export interface Writer {
   flush(): void
 }
 
-/** Enough to share what waking costs, and few enough that a first token does not wait for a crowd of requests to be read. */
-const MOST_TOGETHER = 4
+/** A request that has been read and wants to be decided upon. */
+export interface Entrant {
+  enter(): void
+}
 
-let waiting: Writer[] = []
+/** A request that has ended and is to be written into the books. */
+export interface Closed {
+  book(): void
+}
+
+/** Enough to share what waking costs, and few enough that a first token does not wait for a crowd of requests to be read. */
+const MOST_WRITERS = 4
+/** Decided upon one after the other, so that the code for it is fetched once; few enough that the first does not wait for a crowd. */
+const MOST_ENTRANTS = 8
+
+/** Work of one kind that has gathered in this turn of the loop. */
+class Gathering<T> {
+  readonly #most: number
+  readonly #act: (item: T) => void
+  #items: T[] = []
+
+  constructor(most: number, act: (item: T) => void) {
+    this.#most = most
+    this.#act = act
+  }
+
+  add(item: T): void {
+    if (this.#items.push(item) === this.#most) this.run()
+    else schedule()
+  }
+
+  run(): void {
+    const items = this.#items
+    if (items.length === 0) return
+    this.#items = []
+    for (const item of items) this.#act(item)
+  }
+}
+
+// At the end of a turn in this order: what is decided upon then still leaves in the same turn, and books wait for what leaves.
+const entrants = new Gathering<Entrant>(MOST_ENTRANTS, entrant => { entrant.enter() })
+const writers = new Gathering<Writer>(MOST_WRITERS, writer => { writer.flush() })
+const books = new Gathering<Closed>(Infinity, closed => { closed.book() })
+
 let scheduled = false
+
+function schedule(): void {
+  if (scheduled) return
+  scheduled = true
+  setImmediate(settleTurn)
+}
+
+/** Does at once what waits for the end of the turn. */
+export function settleTurn(): void {
+  scheduled = false
+  entrants.run()
+  writers.run()
+  books.run()
+}
 
 /**
  * Calls `writer.flush()` when a few have gathered, at the latest when this turn of the loop has read all that had arrived. Writes that leave
  * together wake the process at the other end once, where each of them alone would wake it, and waking costs more than writing.
  */
 export function leaveTogether(writer: Writer): void {
-  if (waiting.push(writer) === MOST_TOGETHER) return flush()
-  if (scheduled) return
-  scheduled = true
-  setImmediate(endOfTurn)
+  writers.add(writer)
 }
 
-function endOfTurn(): void {
-  scheduled = false
-  flush()
+/** Calls `entrant.enter()` when some have gathered, at the latest at the end of this turn. */
+export function enterTogether(entrant: Entrant): void {
+  entrants.add(entrant)
 }
 
-function flush(): void {
-  const batch = waiting
-  waiting = []
-  for (const writer of batch) writer.flush()
+/** Calls `closed.book()` when all that leaves in this turn has left: nobody waits for the books. */
+export function bookLater(closed: Closed): void {
+  books.add(closed)
 }

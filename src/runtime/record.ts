@@ -1,11 +1,11 @@
-import type { Outcome } from '../core/index.js'
-import type { ErrorCode } from '../protocol/index.js'
+import { outcomeOf } from '../core/index.js'
 import type { RequestRecord } from '../telemetry/index.js'
 import type { Run } from './run.js'
 
 /** The story of a run that has ended. */
-export function requestRecord(run: Run, outcome: Outcome, status: number, code: ErrorCode | undefined, detail: string | undefined): RequestRecord {
+export function requestRecord(run: Run): RequestRecord {
   const { job, timeline } = run
+  const { status, code, detail } = run.end!
   const beforeQueueMs = (timeline.queuedAtMs ?? timeline.classifiedAtMs ?? timeline.receivedAtMs) - job.bodyReadAtMs
   const beforeStartMs = run.startedAtMs === undefined || timeline.dispatchedAtMs === undefined ? 0 : run.startedAtMs - timeline.dispatchedAtMs
   return {
@@ -17,7 +17,7 @@ export function requestRecord(run: Run, outcome: Outcome, status: number, code: 
     model: job.spec.model,
     path: job.path,
     targets: job.spec.targets,
-    outcome,
+    outcome: outcomeOf(timeline, job.spec.targets),
     status,
     code,
     detail,

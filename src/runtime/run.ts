@@ -1,5 +1,6 @@
 import { noteLateness, type Explanation, type Ms, type PoolName, type Timeline, type Tokens } from '../core/index.js'
-import type { AttemptOwner, AttemptResult, ClientOwner, Continuation, GapRecorder } from '../relay/index.js'
+import type { ErrorCode } from '../protocol/index.js'
+import type { AttemptOwner, AttemptResult, ClientOwner, Closed, Continuation, Entrant, GapRecorder } from '../relay/index.js'
 import { headerSafe } from './answers.js'
 import type { Lease } from './lease.js'
 import type { AttemptRecord } from '../telemetry/index.js'
@@ -7,6 +8,8 @@ import type { Job } from './types.js'
 
 /** What a run tells its runtime. */
 export interface RunListener {
+  onEnter(run: Run): void
+  onBook(run: Run): void
   onFirstToken(run: Run): void
   onProgress(run: Run, tokens: Tokens): void
   onAttemptEnded(run: Run, result: AttemptResult): void
@@ -16,7 +19,7 @@ export interface RunListener {
 const NO_GAPS: GapRecorder = { record: () => {} }
 
 /** One request on its way through the runtime: its timeline, its lease while it has one, and what its attempts report. */
-export class Run implements AttemptOwner, ClientOwner {
+export class Run implements AttemptOwner, ClientOwner, Entrant, Closed {
   readonly job: Job
   readonly timeline: Timeline
   readonly #listener: RunListener
@@ -31,6 +34,8 @@ export class Run implements AttemptOwner, ClientOwner {
   readonly attempts: AttemptRecord[] = []
   admitted = false
   ended = false
+  /** What the client got in the end. */
+  end: { readonly status: number, readonly code: ErrorCode | undefined, readonly detail: string | undefined } | undefined
   gaps: GapRecorder = NO_GAPS
 
   constructor(job: Job, id: string, listener: RunListener) {
@@ -58,6 +63,14 @@ export class Run implements AttemptOwner, ClientOwner {
     this.timeline.attempts++
     this.timeline.pool = pool
     this.timeline.backend = lease.backend
+  }
+
+  enter(): void {
+    this.#listener.onEnter(this)
+  }
+
+  book(): void {
+    this.#listener.onBook(this)
   }
 
   /** Output tokens of earlier attempts that the client has. */

@@ -1,8 +1,8 @@
-import { ById, createScheduler, outcomeOf, type BackendId, type Clock, type Decision, type Ending, type Ms, type Scheduler, type SchedulerEvent, type SchedulerState, type Tokens, type Usage } from '../core/index.js'
+import { ById, createScheduler, type BackendId, type Clock, type Decision, type Ending, type Ms, type Scheduler, type SchedulerEvent, type SchedulerState, type Tokens, type Usage } from '../core/index.js'
 import type { Config } from '../config/index.js'
 import type { Fleet, FleetBackend, FleetChange } from '../fleet/index.js'
 import type { ErrorCode } from '../protocol/index.js'
-import { Attempt, Continuation, Sweep, type AttemptResult, type Upstream } from '../relay/index.js'
+import { Attempt, bookLater, Continuation, enterTogether, settleTurn, Sweep, type AttemptResult, type Upstream } from '../relay/index.js'
 import { Alarm } from './alarm.js'
 import { messageOf, refuse, type Refusal } from './answers.js'
 import { attemptRequest } from './attempt-request.js'
@@ -107,10 +107,18 @@ export class Runtime implements RunListener {
       })
     }
     job.client.owner = run
+    enterTogether(run)
+  }
+
+  /** What has come in this turn is decided upon together. */
+  onEnter(run: Run): void {
+    // Left, or was cut off, meanwhile.
+    if (run.ended) return
+    const { job } = run
+    const { spec } = job
     if (job.continuation) run.continuation = Continuation.of(job.client, job.fields, job.body!)
     this.#retries.request()
-    run.timeline.queuedAtMs = nowMs
-    const { spec } = job
+    run.timeline.queuedAtMs = this.#clock.now()
     this.#feed({ type: 'arrival', request: spec.id === run.timeline.id ? spec : { ...spec, id: run.timeline.id } })
     if (!run.admitted && !run.ended) {
       run.admitted = true
@@ -184,7 +192,7 @@ export class Runtime implements RunListener {
       // Left the fleet between the decision and now.
       return this.onAttemptEnded(run, GONE)
     }
-    run.gaps = this.#telemetry.intervals(run.job.spec.class, backend.pool, backend.id)
+    if (run.job.spec.streamed) run.gaps = this.#telemetry.intervals(run.job.spec.class, backend.pool, backend.id)
     const link = this.#links.of(backend)
     link.run(lease, () => this.#start(run, lease, link))
   }
@@ -332,8 +340,13 @@ export class Runtime implements RunListener {
     timeline.endedAtMs = this.#clock.now()
     timeline.ending = ending
     run.job.onEnd?.(timeline)
-    this.#telemetry.finished(requestRecord(run, outcomeOf(timeline, run.job.spec.targets), status, code, detail))
+    run.end = { status, code, detail }
+    bookLater(run)
     if (this.#runs.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  onBook(run: Run): void {
+    this.#telemetry.finished(requestRecord(run))
   }
 
   // The fleet.
@@ -374,6 +387,7 @@ export class Runtime implements RunListener {
     ])
     clearTimeout(timer)
     for (const run of [...this.#runs.values()]) this.#cutOff(run)
+    settleTurn()
   }
 
   #cutOff(run: Run): void {
@@ -393,6 +407,7 @@ export class Runtime implements RunListener {
     this.#unsubscribe()
     this.#alarm.clear()
     this.#loop.stop()
+    settleTurn()
     await this.#links.destroy()
   }
 }

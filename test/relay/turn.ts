@@ -1,5 +1,5 @@
 import t from 'tap'
-import { leaveTogether, type Writer } from '../../src/relay/turn.js'
+import { bookLater, enterTogether, leaveTogether, settleTurn, type Writer } from '../../src/relay/turn.js'
 
 const writers = (count: number) => {
   const flushed: number[] = []
@@ -32,4 +32,27 @@ t.test('who asks again while it writes is called again', async t => {
   leaveTogether(again)
   for (let i = 0; i < 4; i++) await turn()
   t.equal(calls, 3)
+})
+
+t.test('who comes is decided upon before the turn\'s writes leave, and the books are written after them', async t => {
+  const order: string[] = []
+  bookLater({ book: () => { order.push('book') } })
+  leaveTogether({ flush: () => { order.push('write') } })
+  enterTogether({ enter: () => {
+    order.push('enter')
+    leaveTogether({ flush: () => { order.push('its write') } })
+    bookLater({ book: () => { order.push('its book') } })
+  } })
+  t.same(order, [])
+  await turn()
+  t.same(order, ['enter', 'write', 'its write', 'book', 'its book'], 'all within one turn')
+})
+
+t.test('what waits for the end of the turn can be done at once, and is then not done again', async t => {
+  let booked = 0
+  bookLater({ book: () => { booked++ } })
+  settleTurn()
+  t.equal(booked, 1)
+  await turn()
+  t.equal(booked, 1)
 })
