@@ -5,8 +5,8 @@ import type { Bytes, Ms } from '../core/index.js'
 
 /** Bytes that may wait for a slow disk or collector; what comes beyond is thrown away and counted. */
 const MAX_BUFFERED: Bytes = 16 * 1024 * 1024
-/** Lines leave together when there are this many bytes of them, or after this time: a system call per line would cost more than making it. */
-const BATCH: Bytes = 8 * 1024
+/** Lines leave together when there are this many characters of them, or after this time: a system call per line would cost more than making it. */
+const BATCH_CHARS = 16 * 1024
 const FLUSH_MS: Ms = 100
 /** How long closing waits for what is buffered. */
 const CLOSE_MS: Ms = 1_000
@@ -23,14 +23,38 @@ export interface FileSink extends Sink {
   reopen(): void
 }
 
-/** Standard output, which is flushed but never closed: it is not ours alone. Nobody is left to tell when it breaks. */
-export function openStdout(onDrop: () => void): Sink {
-  const stream = pino.destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED, minLength: BATCH, periodicFlush: FLUSH_MS })
-  stream.on('drop', onDrop)
-  stream.on('error', onDrop)
+/**
+ * Standard output, which is flushed but never closed: it is not ours alone. Nobody is left to tell when it breaks. `onDrop` is told how
+ * many lines were lost.
+ */
+export function openStdout(onDrop: (lines: number) => void): Sink {
+  // Lines are joined here: given one by one, the stream measures all that it holds anew for each of them.
+  let lines: string[] = []
+  let chars = 0
+  let timer: NodeJS.Timeout | undefined
+  const leave = () => {
+    clearTimeout(timer)
+    timer = undefined
+    const text = lines.join('')
+    lines = []
+    chars = 0
+    if (text !== '') stream.write(text)
+  }
+  // Before the stream's own listener, which writes out what it holds.
+  process.on('exit', leave)
+  const stream = pino.destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED })
+  stream.on('drop', (text: string) => { onDrop(text.split('\n').length - 1) })
+  stream.on('error', () => { onDrop(1) })
   return {
-    write: (line) => { stream.write(line) },
+    write: (line) => {
+      lines.push(line)
+      chars += line.length
+      if (chars >= BATCH_CHARS) leave()
+      else timer ??= setTimeout(leave, FLUSH_MS).unref()
+    },
     close: async () => {
+      process.off('exit', leave)
+      leave()
       let flushed = false
       await within(CLOSE_MS, (done) => {
         stream.flush(() => {

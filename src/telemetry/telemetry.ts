@@ -52,7 +52,7 @@ class Observer implements Telemetry {
     this.#metrics = new Metrics(this.#labels, now)
     this.#exposition = new Exposition(this.#metrics.registry)
     this.#turns = new Turns({ now })
-    this.#stdout = logStream === undefined ? openStdout(() => this.#dropped('log')) : undefined
+    this.#stdout = logStream === undefined ? openStdout((lines) => this.#dropped('log', lines)) : undefined
     this.#logStream = logStream ?? this.#stdout!
     this.log = createLogger(config.log.level, wallNow, this.#logStream)
     this.#metrics.gauge('sluice_build_info').set(1, version)
@@ -167,7 +167,7 @@ class Observer implements Telemetry {
     return { path, sink }
   }
 
-  #dropped(sink: 'log' | 'requests' | 'audit'): void {
-    this.#metrics.counter('sluice_log_lines_dropped_total').child(sink).add(1)
+  #dropped(sink: 'log' | 'requests' | 'audit', lines = 1): void {
+    this.#metrics.counter('sluice_log_lines_dropped_total').child(sink).add(lines)
   }
 }
