@@ -1,4 +1,5 @@
 import t from 'tap'
+import { skipPlain } from '../../src/protocol/json.js'
 import { checkLimits, dialectOfGenerate, endpointOf, errorShapeOf, isScheduledPath, readRequestFields, withIncludeUsage, withMember, type RequestFields } from '../../src/protocol/index.js'
 
 const read = (path: string, body: unknown) => readRequestFields(endpointOf('POST', path)!, Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)))
@@ -162,4 +163,32 @@ t.test('prefix hashes belong to a model and a cache salt, and tools come before 
   t.equal(hashes({ messages: [{ content: 'y'.repeat(1_000_000) }] }).length, 1024, 'bounded')
   const ids = (n: number): readonly number[] => fieldsOf(COMPLETIONS, { prompt: Array.from({ length: n }, (_, k) => k) }).prefixHashes
   t.strictSame(ids(500).slice(0, 6), ids(900).slice(0, 6), 'token ids too')
+})
+
+t.test('the plain text of a string ends at its first quote, backslash or control character, wherever it stands in a word', async t => {
+  const isPlain = (c: number) => c !== 0x22 && c !== 0x5c && c >= 0x20
+  const wrong: string[] = []
+  for (let offset = 0; offset < 4; offset++) {
+    for (let length = 66; length < 90; length++) {
+      // Bytes whose neighbours in the tables of bits are the ones that matter, and both ends of what is plain.
+      for (const filler of [0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff]) {
+        const bytes = Buffer.alloc(offset + length + 3, filler).subarray(offset)
+        for (let at = 60; at < length; at++) {
+          for (const special of [0x22, 0x5c, 0x00, 0x1f, 0x0a, filler]) {
+            bytes[at] = special
+            const expected = isPlain(special) ? length : at
+            if (skipPlain(bytes, 1, length) !== expected) wrong.push(`${offset} ${length} ${filler} ${at} ${special}`)
+          }
+          bytes[at] = filler
+        }
+      }
+    }
+  }
+  t.same(wrong, [])
+  for (let c = 0; c < 256; c++) {
+    const bytes = Buffer.alloc(80, 0x61)
+    bytes[70] = c
+    if (skipPlain(bytes, 0, 80) !== (isPlain(c) ? 80 : 70)) wrong.push(`byte ${c}`)
+  }
+  t.same(wrong, [])
 })
