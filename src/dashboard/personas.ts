@@ -71,7 +71,7 @@ export class Personas {
     const { timeline, targets, tenant } = record
     const seen = [this.find('all', 'all'), this.find('class', record.class)]
     if (timeline.pool !== undefined && this.find('pool', timeline.pool) !== undefined) seen.push(book(this.#get('pool', timeline.pool)))
-    seen.push(book(this.#get('tenant', this.#tenants.classes().includes(tenant) || this.#tenants.classes().length < MAX_TENANTS ? tenant : OTHERS)))
+    seen.push(book(this.#get('tenant', this.#tenants.has(tenant) || this.#tenants.size < MAX_TENANTS ? tenant : OTHERS)))
     for (const persona of seen) {
       if (persona === undefined) continue
       persona.classes.add(record.class)

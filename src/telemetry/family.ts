@@ -87,6 +87,9 @@ export class HistogramCell {
   }
 }
 
+/** A child, or more of the tree. */
+type Tree<C> = Map<string, C | Tree<C>>
+
 /**
  * All children of one metric, in the shape that a prom-client registry takes (`name`, `get`). Children keep their
  * lines, so that a scrape only writes numbers: prom-client's own formatting takes many times as long.
@@ -97,7 +100,9 @@ abstract class Family<C extends Cell | HistogramCell> {
   readonly type: string
   readonly aggregator = 'sum'
   readonly #labelNames: readonly string[]
-  readonly #children = new Map<string, C>()
+  /** By the first label's value, and so on; the last one's leads to the child. No key is put together: this is looked up several times per request. */
+  readonly #tree: Tree<C> = new Map()
+  readonly #children: C[] = []
 
   constructor(definition: MetricDefinition) {
     this.name = definition.name
@@ -110,32 +115,41 @@ abstract class Family<C extends Cell | HistogramCell> {
 
   /** The child with these label values, in the table's order. Take it once and keep it where it is used often. */
   child(...values: readonly string[]): C {
-    const key = values.join('\0')
-    let child = this.#children.get(key)
+    const last = this.#labelNames.length - 1
+    let branch = this.#tree
+    for (let i = 0; i < last; i++) {
+      const value = values[i] ?? ''
+      let next = branch.get(value) as Tree<C> | undefined
+      if (next === undefined) branch.set(value, next = new Map())
+      branch = next
+    }
+    const value = values[last] ?? ''
+    let child = branch.get(value) as C | undefined
     if (child === undefined) {
       child = this.make(Object.fromEntries(this.#labelNames.map((name, i) => [name, values[i] ?? ''])))
-      this.#children.set(key, child)
+      branch.set(value, child)
+      this.#children.push(child)
     }
     return child
   }
 
   protected get children(): Iterable<C> {
-    return this.#children.values()
+    return this.#children
   }
 
   get size(): number {
-    return this.#children.size
+    return this.#children.length
   }
 
   /** Appends the metric's part of the Prometheus text. */
   render(text: TextBuffer): void {
     text.write(`# HELP ${this.name} ${this.help}\n# TYPE ${this.name} ${this.type}\n`)
-    for (const child of this.#children.values()) child.render(text)
+    for (const child of this.#children) child.render(text)
   }
 
   /** As prom-client's own metrics answer; for `getMetricsAsJSON` and the like. */
   get(): Promise<{ name: string, help: string, type: string, aggregator: string, values: readonly Sample[] }> {
-    const values = [...this.#children.values()].flatMap((child) => [...child.samples()])
+    const values = this.#children.flatMap((child) => [...child.samples()])
     return Promise.resolve({ name: this.name, help: this.help, type: this.type, aggregator: this.aggregator, values })
   }
 }

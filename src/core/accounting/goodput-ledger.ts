@@ -64,6 +64,14 @@ export class GoodputLedger {
     return account
   }
 
+  has(name: ClassName): boolean {
+    return this.#classes.has(name)
+  }
+
+  get size(): number {
+    return this.#classes.size
+  }
+
   classes(): readonly ClassName[] {
     return [...this.#classes.keys()]
   }
