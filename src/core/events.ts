@@ -16,7 +16,7 @@ export type SchedulerEvent =
   | { readonly type: 'end', readonly id: RequestId, readonly verdict: AttemptVerdict, readonly usage?: Usage, readonly retryAfterMs?: Ms }
   /** The client went away, queued or in flight. */
   | { readonly type: 'cancel', readonly id: RequestId }
-  /** `inflightLimit`: most requests at once until the next such event, while a breaker probes; absent = no such cap. */
+  /** `inflightLimit`: most requests at once, beside those that it has, until the next such event, while a breaker probes; absent = no such cap. */
   | { readonly type: 'backend_state', readonly backend: BackendId, readonly state: BackendState, readonly inflightLimit?: number }
   /** The backend came back from a restart: what was learned about its cache is void, and about its speed a guess. */
   | { readonly type: 'backend_restarted', readonly backend: BackendId }

@@ -57,7 +57,7 @@ export class OpenBackends {
       return
     }
     const limit = backend.limit(nowMs)
-    if ((limit !== undefined && backend.requests >= limit) || (state === 'degraded' && backend.requests > 0 && tier.some((other) => other.state === 'up'))) {
+    if ((limit !== undefined && backend.requests >= limit) || (state === 'degraded' && (backend.probing?.inFlight ?? backend.requests) > 0 && tier.some((other) => other.state === 'up'))) {
       if (this.heldBy === 'no_backend') this.heldBy = 'concurrency'
       return
     }

@@ -192,7 +192,7 @@ class SloScheduler implements Scheduler {
     const backend = this.#fleet.backends.get(id)
     if (backend === undefined) return
     backend.state = state
-    backend.probeLimit = probeLimit
+    backend.probe(probeLimit)
     if (state === 'down' || state === 'draining') this.#expireUnservable()
   }
 

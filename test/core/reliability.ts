@@ -239,6 +239,32 @@ t.test('R18: the only backend, full, is asked again as soon as it said, and take
   }
 })
 
+t.test('R20: streams that a backend had before its breaker opened do not keep it from being probed, nor count as probes', async (t) => {
+  for (const others of [[], ['b']]) {
+    const drive = new Drive(options('least-requests', { backends: ['a', ...others].map((id) => backend(id)) }))
+    for (const id of others) drive.send({ type: 'backend_state', backend: id, state: 'down' })
+    for (const id of ['old', 'older', 'oldest']) drive.arrive(id)
+    const halfOpen = () => {
+      drive.send({ type: 'backend_state', backend: 'a', state: 'down' })
+      for (const id of others) {
+        drive.send({ type: 'backend_state', backend: id, state: 'up' })
+        for (let i = 0; i < 20; i++) drive.arrive(`${id}${drive.nowMs}-${i}`)
+      }
+      drive.send({ type: 'backend_state', backend: 'a', state: 'degraded', inflightLimit: 1 })
+    }
+    const probes = () => dispatched(drive).filter(({ id }) => id.startsWith('probe') && drive.backendOf(id) === 'a').length
+    halfOpen()
+    for (let i = 0; i < 3; i++) drive.arrive(`probe${i}`)
+    t.equal(probes(), 1, 'one at a time')
+    drive.at(10).send({ type: 'end', id: 'old', verdict: 'success' })
+    drive.arrive('probe3')
+    t.equal(probes(), 1, 'the end of an old stream makes no room for another')
+    halfOpen()
+    drive.arrive('probe4')
+    t.equal(probes(), 2, 'the next time one more is sent, whatever became of the first')
+  }
+})
+
 t.test('R34: names of models and sessions, and prompts that nobody has sent before, leave nothing behind', async (t) => {
   const drive = new Drive(options('slo', { backends: [backend('a'), backend('b')] }))
   const random = createRandom(34)

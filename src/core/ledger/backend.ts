@@ -17,6 +17,12 @@ const MAX_PREFIX_BLOCKS = 16_384
 /** and the weight of one prompt in the average size of their blocks. */
 const BLOCK_GAIN = 0.05
 
+/** One time of a breaker being half open: what is sent then counts, and what the backend had before says nothing. */
+export interface Probing {
+  readonly limit: number
+  inFlight: number
+}
+
 interface PacedClass {
   readonly name: ClassName
   readonly tpotMs: Ms
@@ -31,8 +37,7 @@ export class Backend {
   poolMode: PoolMode = 'balanced'
   poolRole: PoolRole = 'latency'
   state: BackendState = 'up'
-  /** Cap while a breaker probes; undefined = none. */
-  probeLimit: number | undefined
+  probing: Probing | undefined
   /** Requests in flight, every phase. */
   requests = 0
   /** Uncached prompt tokens that were sent and have not answered yet. */
@@ -63,8 +68,14 @@ export class Backend {
 
   /** Most requests it may be given now; undefined = no bound. One is always allowed. */
   limit(nowMs: Ms): number | undefined {
-    const limit = Math.min(this.backpressure.limit(nowMs) ?? Infinity, this.spec.maxInflight ?? Infinity, this.probeLimit ?? Infinity)
+    const probed = this.probing === undefined ? Infinity : this.requests - this.probing.inFlight + this.probing.limit
+    const limit = Math.min(this.backpressure.limit(nowMs) ?? Infinity, this.spec.maxInflight ?? Infinity, probed)
     return limit === Infinity ? undefined : limit
+  }
+
+  /** Most probes at once while a breaker is half open; undefined = it is not. */
+  probe(limit: number | undefined): void {
+    if (limit !== this.probing?.limit) this.probing = limit === undefined ? undefined : { limit, inFlight: 0 }
   }
 
   /** Prompt tokens of the request that it would have to compute. */
@@ -117,6 +128,7 @@ export class Backend {
   charge(lease: Lease, nowMs: Ms): void {
     this.prefill.charge(lease.prefillMs, this.prefills.length === 0 ? this.model.prefillBaseMs : 0, nowMs)
     this.requests++
+    if (lease.probing !== undefined) lease.probing.inFlight++
     this.prefillTokens += lease.uncachedTokens
     this.contextTokens += lease.contextTokens
     this.prefills.push(lease)
@@ -134,6 +146,7 @@ export class Backend {
 
   release(lease: Lease, nowMs: Ms): void {
     this.requests--
+    if (lease.probing !== undefined) lease.probing.inFlight--
     this.#pace(lease, -1)
     this.contextTokens -= lease.contextTokens
     this.slack.invalidate()

@@ -1,6 +1,6 @@
 import type { TrackedRequest } from '../request.js'
 import type { Ms, Tokens, Usage } from '../types.js'
-import type { Backend } from './backend.js'
+import type { Backend, Probing } from './backend.js'
 
 /**
  * What one dispatched request holds on one backend. Charged when made, released phase by phase:
@@ -10,6 +10,8 @@ export class Lease {
   readonly request: TrackedRequest
   readonly backend: Backend
   readonly dispatchedAtMs: Ms
+  /** It was sent while a breaker was half open. */
+  readonly probing: Probing | undefined
   /** Prompt tokens that the backend must compute, as charged. */
   readonly uncachedTokens: Tokens
   /** Prefill time that these tokens were predicted to take, without the constant part. */
@@ -34,6 +36,7 @@ export class Lease {
     this.request = request
     this.backend = backend
     this.dispatchedAtMs = nowMs
+    this.probing = backend.probing
     this.progressAtMs = nowMs
     this.uncachedTokens = backend.uncachedTokens(request)
     this.prefillMs = backend.model.prefillWorkMs(this.uncachedTokens)
