@@ -147,9 +147,9 @@ export const ConfigSchema = closed('Configuration of Sluice.', {
     request_body: Duration({ default: '30s', description: 'For the client to send its body.' }),
     drain: Duration({ default: '30s', zero: true, description: 'Grace for running streams after SIGTERM.' }),
   }),
-  retries: closed('Retries before the first token, on another backend.', {
+  retries: closed('Retries before the first token, on another backend, and continuations of broken answers.', {
     max_attempts: Type.Integer({ minimum: 1, maximum: 10, default: 3, description: 'Attempts per request, the first included.' }),
-    budget_ratio: Share('Retries allowed as a share of requests, gateway-wide.', 0.2),
+    budget_ratio: Share('Retries allowed as a share of requests, gateway-wide. The first continuation of an answer is free.', 0.2),
     min_per_second: Type.Number({ minimum: 0, default: 3, description: 'Retries always allowed per second.' }),
   }),
   limits: closed('Caps against overload and cost bombs.', {

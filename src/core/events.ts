@@ -10,8 +10,11 @@ export type SchedulerEvent =
   | { readonly type: 'first_token', readonly id: RequestId }
   /** Output tokens so far. Coalesced by the driver (some times a second per stream, not per token). */
   | { readonly type: 'progress', readonly id: RequestId, readonly outputTokens: Tokens }
-  /** The attempt failed, and the driver has budget to try elsewhere: wait again, in front. `continues`: the client has part of the answer, so no target of it is judged any more. */
-  | { readonly type: 'retry', readonly id: RequestId, readonly verdict: AttemptVerdict, readonly retryAfterMs?: Ms, readonly continues?: boolean }
+  /**
+   * The attempt failed, and the driver has budget to try elsewhere: wait again, in front. `continuesUntilMs`: the client has part of the
+   * answer, so no target of it is judged any more, and the rest may begin until then.
+   */
+  | { readonly type: 'retry', readonly id: RequestId, readonly verdict: AttemptVerdict, readonly retryAfterMs?: Ms, readonly continuesUntilMs?: Ms }
   /** The dispatched attempt ended, whichever way, and will not be retried. */
   | { readonly type: 'end', readonly id: RequestId, readonly verdict: AttemptVerdict, readonly usage?: Usage, readonly retryAfterMs?: Ms }
   /** The client went away, queued or in flight. */

@@ -6,7 +6,8 @@ import type { Ms } from './types.js'
 
 /**
  * Which backends may take a request now, whatever the policy: they serve its model, are healthy, are not among those that
- * failed it, and are below every hard bound. A degraded backend gets one request at a time while a healthy one exists.
+ * failed it, and are below every hard bound. A degraded backend gets one request at a time while a healthy one exists, and the rest
+ * of no answer that a healthy one can go on with, be it a little later: whoever has that has waited for long enough.
  */
 export class OpenBackends {
   /** Reused by every call. */
@@ -50,14 +51,14 @@ export class OpenBackends {
   #add(request: TrackedRequest, backend: Backend, tier: readonly Backend[], nowMs: Ms): void {
     const { state } = backend
     if (state === 'down' || state === 'draining') return
-    if (request.failedOn.length > 0 && request.failedOn.includes(backend.spec.id)) return
+    if (request.excludes(backend)) return
     if (backend.backpressure.pausedUntilMs > nowMs) {
       this.resumesAtMs = Math.min(this.resumesAtMs, backend.backpressure.pausedUntilMs)
       this.heldBy = 'backpressure'
       return
     }
     const limit = backend.limit(nowMs)
-    if ((limit !== undefined && backend.requests >= limit) || (state === 'degraded' && (backend.probing?.inFlight ?? backend.requests) > 0 && tier.some((other) => other.state === 'up'))) {
+    if ((limit !== undefined && backend.requests >= limit) || (state === 'degraded' && isSetBack(request, backend, tier, nowMs))) {
       if (this.heldBy === 'no_backend') this.heldBy = 'concurrency'
       return
     }
@@ -65,8 +66,18 @@ export class OpenBackends {
   }
 }
 
-/** Does the lane have a backend that could ever take the request: one that is not down or draining, and did not fail it? */
+function isSetBack(request: TrackedRequest, degraded: Backend, tier: readonly Backend[], nowMs: Ms): boolean {
+  if ((degraded.probing?.inFlight ?? degraded.requests) > 0 && tier.some(({ state }) => state === 'up')) return true
+  return request.continues && tier.some((other) => other.state === 'up' && other.backpressure.pausedUntilMs <= nowMs && !request.excludes(other))
+}
+
+/** Does the lane have a backend that could ever take the request: one that is not down or draining, and is not excluded? */
 export function servable(request: TrackedRequest, lane: Lane): boolean {
   return lane.tiers.some((tier) => tier.some((backend) =>
-    backend.state !== 'down' && backend.state !== 'draining' && !request.failedOn.includes(backend.spec.id)))
+    backend.state !== 'down' && backend.state !== 'draining' && !request.excludes(backend)))
+}
+
+/** May the lane come to have one: is any of its backends merely down, and fit for the request? */
+export function returnable({ spec: { unfit } }: TrackedRequest, lane: Lane): boolean {
+  return lane.tiers.some((tier) => tier.some((backend) => backend.state !== 'draining' && unfit?.includes(backend.spec.id) !== true))
 }

@@ -1,4 +1,5 @@
 import type { OutputLengthHistogram } from './estimation/output-lengths.js'
+import type { Backend } from './ledger/backend.js'
 import type { Lease } from './ledger/lease.js'
 import type { Lane, Prospect } from './ordering/lane.js'
 import type { Explanation, Feasibility } from './events.js'
@@ -10,6 +11,12 @@ export type HeldBy = NonNullable<Explanation['heldBy']>
 const LONG = 0.99
 /** and the share of the deadline that is left for waiting in any case. */
 const MIN_WAIT_SHARE = 0.1
+
+/** `atMs` is Infinity where no answer to anybody else makes up for it. */
+interface Failure {
+  readonly backend: BackendId
+  readonly atMs: Ms
+}
 
 /** A request from its arrival to its end, as the scheduler keeps it. Either queued (`lane`) or dispatched (`lease`), never both. */
 export class TrackedRequest {
@@ -37,8 +44,9 @@ export class TrackedRequest {
   lease: Lease | undefined
   queuedAtMs: Ms
   attempts = 0
-  /** Backends whose attempt failed, and those that do not speak its protocol; not tried (again). */
-  readonly failedOn: BackendId[]
+  /** The client has part of the answer, and is owed the rest. */
+  continues = false
+  readonly #failures: Failure[]
   heldBy: HeldBy | undefined
   /** All backends turned it down; until then it is enough to ask those that changed since. */
   askAllAtMs: Ms = -Infinity
@@ -57,7 +65,7 @@ export class TrackedRequest {
 
   constructor(spec: RequestSpec, serviceClass: ServiceClass, sequence: number, promptTokens: Tokens, lengths: OutputLengthHistogram, tokenMs: Ms, nowMs: Ms) {
     this.spec = spec
-    this.failedOn = spec.unfit === undefined ? [] : [...spec.unfit]
+    this.#failures = spec.unfit === undefined ? [] : spec.unfit.map((backend) => ({ backend, atMs: Infinity }))
     this.class = serviceClass
     this.sequence = sequence
     this.promptTokens = promptTokens
@@ -71,6 +79,25 @@ export class TrackedRequest {
       ? nowMs + serviceClass.maxQueueMs
       : spec.receivedAtMs + spec.targets.deadlineMs
     this.queuedAtMs = nowMs
+  }
+
+  failedOn(backend: BackendId, nowMs: Ms): void {
+    this.#failures.push({ backend, atMs: nowMs })
+  }
+
+  /** Not to be given it (again): it does not speak its protocol, or failed it and has answered nobody since. */
+  excludes({ spec: { id }, provenAtMs }: Backend): boolean {
+    return this.#failures.length > 0 && this.#failures.some(({ backend, atMs }) => backend === id && provenAtMs <= atMs)
+  }
+
+  /** Whoever failed it may be tried again, all but the latest `kept`. */
+  forgive(kept: number): void {
+    const unfit = this.spec.unfit?.length ?? 0
+    this.#failures.splice(unfit, Math.max(0, this.#failures.length - unfit - kept))
+  }
+
+  forgiveLatest(): void {
+    this.#failures.pop()
   }
 }
 

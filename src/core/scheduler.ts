@@ -7,7 +7,7 @@ import { Fleet } from './fleet.js'
 import { Knowledge } from './knowledge.js'
 import type { Backend } from './ledger/backend.js'
 import { Lease } from './ledger/lease.js'
-import { OpenBackends, servable } from './open-backends.js'
+import { OpenBackends, returnable, servable } from './open-backends.js'
 import { inOrder } from './ordering/class-order.js'
 import type { Lane, Prospect } from './ordering/lane.js'
 import { WaitingRoom } from './ordering/waiting-room.js'
@@ -21,8 +21,8 @@ import type { AttemptVerdict, BackendId, BackendState, Ms, Random, RefusalReason
 const LOOK_AGAIN_MS = 20
 /** How long sheddable work is refused after a request that may not be shed was found infeasible. */
 const SHED_MS = 1000
-/** How many that wait for a warm backend others of their lane may pass, */
-const MAX_PASSED_WARM = 16
+/** How many that wait for a warm backend, or came back and may not go everywhere, others of their lane may pass, */
+const MAX_PASSED_CHOOSY = 16
 /** and how many that wait for any, where somebody watches; batch work is not filled into every gap. */
 const MAX_PASSED = 3
 /** A head's forecast holds for so long. */
@@ -81,7 +81,7 @@ class SloScheduler implements Scheduler {
       case 'arrival': this.#arrive(event.request); break
       case 'first_token': this.#requests.get(event.id)?.lease?.firstToken(this.#nowMs); break
       case 'progress': this.#progress(event.id, event.outputTokens); break
-      case 'retry': this.#retry(event.id, event.verdict, event.retryAfterMs, event.continues === true); break
+      case 'retry': this.#retry(event.id, event.verdict, event.retryAfterMs, event.continuesUntilMs); break
       case 'end': this.#end(event.id, event.verdict, event.usage, event.retryAfterMs); break
       case 'cancel': this.#end(event.id, 'cancelled', undefined, undefined); break
       case 'backend_state': this.#backendState(event.backend, event.state, event.inflightLimit); break
@@ -135,29 +135,36 @@ class SloScheduler implements Scheduler {
     lease.progress(outputTokens, this.#nowMs)
   }
 
-  #retry(id: RequestId, verdict: AttemptVerdict, retryAfter: Ms | undefined, continues: boolean): void {
+  #retry(id: RequestId, verdict: AttemptVerdict, retryAfter: Ms | undefined, continuesUntilMs: Ms | undefined): void {
     const request = this.#requests.get(id)
     const lease = request?.lease
     if (request === undefined || lease === undefined) return
     this.#release(request, verdict, retryAfter)
     const lane = this.#fleet.lane(request.class, request.spec.model)
-    const { id: backend } = lease.backend.spec
-    request.failedOn.push(backend)
+    request.failedOn(lease.backend.spec.id, this.#nowMs)
     // An engine that merely had enough may be asked again when nobody else is left.
-    if (verdict === 'backpressure' && !servable(request, lane)) request.failedOn.splice(request.failedOn.indexOf(backend), 1)
-    // Where all have failed it, some may be well again: whoever did not fail it last.
-    if (!servable(request, lane)) request.failedOn.splice(0, request.failedOn.length, backend)
+    if (verdict === 'backpressure' && !servable(request, lane)) request.forgiveLatest()
     request.key = -Infinity
-    if (continues) {
-      // Part of an answer is no use to its client: even who broke it may go on, where there is nobody else.
-      if (!servable(request, lane)) request.failedOn.length = 0
+    if (continuesUntilMs !== undefined) {
       // The rest is owed, whatever the targets; the wait for it is counted from now.
+      request.continues = true
       request.forecastUntilMs = Infinity
       this.#waiting.unwatch(request)
-      request.expiresAtMs = this.#nowMs + request.class.maxQueueMs
+      request.expiresAtMs = Math.min(this.#nowMs + request.class.maxQueueMs, continuesUntilMs)
     }
     this.#waiting.enter(request, lane, this.#nowMs)
-    if (!servable(request, lane)) this.#leave(request, 'no_healthy_backend')
+    if (!this.#mayWait(request, lane)) this.#leave(request, 'no_healthy_backend')
+  }
+
+  /** Is there anybody to wait for? Where all that are left have failed the request, they are forgiven. */
+  #mayWait(request: TrackedRequest, lane: Lane): boolean {
+    if (servable(request, lane)) return true
+    // Some may be well again: whoever did not fail it last.
+    if (request.attempts > 0) request.forgive(1)
+    if (servable(request, lane) || !request.continues) return servable(request, lane)
+    // Part of an answer is no use to its client: even who broke it last may go on, and who is down may return in time.
+    request.forgive(0)
+    return returnable(request, lane)
   }
 
   #end(id: RequestId, verdict: AttemptVerdict, usage: Usage | undefined, retryAfter: Ms | undefined): void {
@@ -174,6 +181,7 @@ class SloScheduler implements Scheduler {
 
   #succeeded(lease: Lease, usage: Usage | undefined): void {
     const outputTokens = usage?.outputTokens ?? lease.outputTokens
+    lease.backend.provenAtMs = Math.max(lease.backend.provenAtMs, lease.dispatchedAtMs)
     lease.backend.timeDecode(lease, outputTokens, this.#nowMs)
     this.#knowledge.completed(lease, usage, this.#nowMs)
     const { request } = lease
@@ -209,9 +217,9 @@ class SloScheduler implements Scheduler {
   #expireUnservable(): void {
     for (const lane of this.#fleet.lanes) {
       const head = lane.head()
-      if (head === undefined || servable(head, lane)) continue
+      if (head === undefined) continue
       for (const request of [...lane.waiting()]) {
-        if (!servable(request, lane)) this.#leave(request, 'no_healthy_backend')
+        if (!this.#mayWait(request, lane)) this.#leave(request, 'no_healthy_backend')
       }
     }
   }
@@ -377,7 +385,7 @@ function changedBy(event: SchedulerEvent, requests: ById<TrackedRequest>): Backe
   }
 }
 
-function mayBePassed({ heldBy, interactive }: TrackedRequest): number {
-  if (heldBy === 'warm_backend') return MAX_PASSED_WARM
+function mayBePassed({ heldBy, interactive, attempts }: TrackedRequest): number {
+  if (heldBy === 'warm_backend' || attempts > 0) return MAX_PASSED_CHOOSY
   return interactive ? MAX_PASSED : 0
 }

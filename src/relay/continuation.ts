@@ -65,7 +65,8 @@ export class Continuation implements ClientSide {
   #tokens: Tokens = 0
   #face: Pick<Chunk, 'id' | 'created' | 'model' | 'system_fingerprint'> | undefined
   #asksIds = false
-  #continued = false
+  /** Another attempt than the first to reach the client has been made. */
+  continued = false
   /** The backend's latest bytes were no event; the client has not seen them, and another backend can go on. */
   garbled = false
   /** Output tokens of earlier attempts. */
@@ -102,7 +103,7 @@ export class Continuation implements ClientSide {
 
   /** Another attempt follows. */
   restart(): void {
-    this.#continued = true
+    this.continued = true
     this.garbled = false
     this.#kept = []
     this.#dropPartial()
@@ -113,7 +114,7 @@ export class Continuation implements ClientSide {
 
   /** The engine's count of an attempt, with what earlier ones made. */
   total(usage: Usage | undefined): Usage | undefined {
-    if (!this.#continued || usage === undefined) return usage
+    if (!this.continued || usage === undefined) return usage
     const { promptTokens, outputTokens } = usage
     return {
       ...usage,
@@ -235,7 +236,7 @@ export class Continuation implements ClientSide {
       return undefined
     }
     const passes = this.#read(chunk)
-    if (!this.#continued && !this.#asksIds) return event
+    if (!this.continued && !this.#asksIds) return event
     return passes ? Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`) : undefined
   }
 
@@ -243,12 +244,12 @@ export class Continuation implements ClientSide {
   #read(chunk: Chunk): boolean {
     const { id, created, model, system_fingerprint } = chunk
     this.#face ??= { id, created, model, ...(system_fingerprint !== undefined && { system_fingerprint }) }
-    if (this.#continued) Object.assign(chunk, this.#face)
+    if (this.continued) Object.assign(chunk, this.#face)
     const choice = chunk.choices?.[0]
     const promptIds = chunk.prompt_token_ids ?? choice?.prompt_token_ids
-    if (!this.#continued) this.#promptIds ??= promptIds ?? undefined
+    if (!this.continued) this.#promptIds ??= promptIds ?? undefined
     if (this.#asksIds) delete chunk.prompt_token_ids
-    if (this.#continued && chunk.usage !== undefined && chunk.usage !== null) this.#addUp(chunk.usage)
+    if (this.continued && chunk.usage !== undefined && chunk.usage !== null) this.#addUp(chunk.usage)
     if (choice === undefined) return true
     const ids = choice.token_ids
     if (this.#asksIds) {
@@ -260,8 +261,8 @@ export class Continuation implements ClientSide {
     for (const name in delta) if (!PLAIN_DELTA.has(name) && !isNothing(delta[name])) this.#exact = false
     this.#note(typeof text === 'string' ? text : '', ids)
     if (choice.finish_reason !== undefined && choice.finish_reason !== null) this.#finished = true
-    else if (this.#continued && delta?.role !== undefined && isNothing(text)) return false
-    if (this.#continued && delta !== undefined) delete delta.role
+    else if (this.continued && delta?.role !== undefined && isNothing(text)) return false
+    if (this.continued && delta !== undefined) delete delta.role
     return true
   }
 

@@ -256,7 +256,7 @@ export class Runtime implements RunListener {
       // What a continuation carries on with is not lost.
       if (!begun) this.#lost(run)
       if (begun) run.continuation!.restart()
-      this.#feed({ type: 'retry', id, verdict, ...after, ...(begun && { continues: true }) })
+      this.#feed({ type: 'retry', id, verdict, ...after, ...(begun && { continuesUntilMs: this.#triesUntilMs(run) }) })
       return
     }
     this.#feed({ type: 'end', id, verdict, ...(usage === undefined ? {} : { usage }), ...after })
@@ -275,12 +275,16 @@ export class Runtime implements RunListener {
   }
 
   #mayRetry(run: Run): boolean {
-    const { spec, givesUpAtMs = Infinity } = run.job
     const nowMs = this.#clock.now()
-    const overAfterMs = Math.min(spec.targets.deadlineMs ?? Infinity, this.#config.timeouts.total)
-    return run.timeline.attempts < this.#config.retries.max_attempts
-      && nowMs < Math.min(spec.receivedAtMs + overAfterMs, givesUpAtMs)
-      && this.#retries.take(nowMs)
+    if (run.timeline.attempts >= this.#config.retries.max_attempts || nowMs >= this.#triesUntilMs(run)) return false
+    // Who continues an answer for the first time takes the place of the server that broke it: however many that one had, load is moved, not added.
+    const moves = run.continuation?.begun === true && !run.continuation.continued
+    return moves || this.#retries.take(nowMs)
+  }
+
+  /** No attempt begins after that. */
+  #triesUntilMs({ job: { spec, givesUpAtMs = Infinity } }: Run): Ms {
+    return Math.min(spec.receivedAtMs + Math.min(spec.targets.deadlineMs ?? Infinity, this.#config.timeouts.total), givesUpAtMs)
   }
 
   #measure(run: Run, attempt: Attempt, usage: Usage | undefined): void {

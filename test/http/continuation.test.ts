@@ -119,6 +119,40 @@ t.test('where there is but one backend, it may go on itself', async t => {
   t.same(gateway.runtime.gauges, IDLE)
 })
 
+t.test('while every backend is down the rest is waited for, and comes from the first that returns', async t => {
+  const { gateway, faults } = await setUp(t, {}, 2)
+  const undisturbed = read((await send(`${gateway.url}/v1/completions`, JSON.stringify(COMPLETION)).answer).text)
+  await gateway.nextRecord()
+  const stall: FaultPlan = { rules: [{ kind: 'stall', afterTokens: 5 }] }
+  await faults(stall, stall)
+  const client = send(`${gateway.url}/v1/completions`, JSON.stringify(COMPLETION))
+  await client.firstBytes
+  for (const id of ['b1', 'b2']) gateway.fleet.setState(id, 'down')
+  while (gateway.runtime.gauges.waiting === 0) await new Promise(resolve => setTimeout(resolve, 5))
+  await faults()
+  t.match(read((await send(`${gateway.url}/v1/completions`, JSON.stringify(COMPLETION)).answer).text), { done: false, text: '' }, 'what has not begun is refused')
+  await gateway.nextRecord()
+  gateway.fleet.setState('b1', 'up')
+  t.match(read((await client.answer).text), { done: true, text: undisturbed.text })
+  t.match(await gateway.nextRecord(), { timeline: { attempts: 2 } })
+  t.same(gateway.runtime.gauges, IDLE)
+})
+
+t.test('the first continuation of an answer moves load and is free; the next pays from the retry budget', async t => {
+  const { gateway, faults } = await setUp(t, { retries: { budget_ratio: 0, min_per_second: 0 } }, 2)
+  const ask = async () => read((await send(`${gateway.url}/v1/completions`, JSON.stringify(COMPLETION)).answer).text)
+  await faults({ rules: [{ kind: 'reset-stream', afterTokens: 5 }] })
+  t.ok((await Promise.all(Array.from({ length: 20 }, ask))).every(({ done }) => done), 'as many as the server had')
+  t.ok(gateway.records.filter(({ timeline }) => timeline.attempts === 2).length >= 10, 'half of them were continued')
+  const once: FaultPlan = { rules: [{ kind: 'reset-stream', afterTokens: 5, count: 1 }] }
+  for (const done of [true, false]) {
+    await faults(once, once)
+    t.equal((await ask()).done, done, done ? 'the bucket holds one' : 'and no other')
+  }
+  t.same(gateway.records.slice(-2).map(({ timeline }) => timeline.attempts), [3, 2])
+  t.same(gateway.runtime.gauges, IDLE)
+})
+
 t.test('when nobody is left to go on, the client is told, once', async t => {
   const { gateway, faults } = await setUp(t, {}, 2)
   const cut: FaultPlan = { rules: [{ kind: 'reset-stream', afterTokens: 5 }] }

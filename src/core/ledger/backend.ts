@@ -38,6 +38,8 @@ export class Backend {
   poolRole: PoolRole = 'latency'
   state: BackendState = 'up'
   probing: Probing | undefined
+  /** When it was given the latest of the requests that it has answered to the end. */
+  provenAtMs: Ms = -Infinity
   /** Requests in flight, every phase. */
   requests = 0
   /** Uncached prompt tokens that were sent and have not answered yet. */
