@@ -328,6 +328,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   /** After the head a failure is told in the stream and never looks like a clean end; before it, the owner decides. */
   #fail(failure: Failure): void {
     if (this.#phase === 'ended') return
+    if (this.#client.whole && failure.verdict === 'fault') return this.#closeWhole()
     const goesOn = this.#committed && this.#client.goesOn(failure)
     if (this.#committed && !goesOn) {
       if (this.#phase === 'stream') {
@@ -340,6 +341,14 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
     }
     const upstream = this.#upstream
     this.#end({ ...failure, retryable: goesOn || (failure.retryable && !this.#committed) })
+    upstream?.destroy()
+  }
+
+  /** What broke had nothing more to say: no answer is lost, and none is to be told as lost. */
+  #closeWhole(): void {
+    const upstream = this.#upstream
+    this.#client.end()
+    this.#end(undefined)
     upstream?.destroy()
   }
 

@@ -53,6 +53,8 @@ export class ClientStream implements Writer {
   feeder: ClientFeeder | undefined
   /** Bytes pass as they are, events or not; see `Continuation`. */
   readonly garbled: boolean = false
+  /** The client has the whole answer, but for the mark of its end; see `Continuation`. */
+  readonly whole: boolean = false
   /** Told when the connection has closed before the answer was complete; at most once. */
   owner: ClientOwner | undefined
   #drained: (() => void) | undefined

@@ -7,6 +7,7 @@ import * as verdict from './verdict.js'
 import type { Failure } from './verdict.js'
 
 const BLANK_LINE = Buffer.from('\n\n')
+const DONE = Buffer.from('data: [DONE]\n\n')
 
 interface Chunk {
   id?: unknown
@@ -54,6 +55,9 @@ export class Continuation implements ClientSide {
   /** Nothing but text so far, every event understood. */
   #exact = true
   #finished = false
+  #usageCame = false
+  /** The mark of the end has gone out. */
+  #marked = false
   /** An error event and all behind it, kept back as long as the answer may go on. */
   #kept: Buffer[] = []
   #text = ''
@@ -176,7 +180,13 @@ export class Continuation implements ClientSide {
     return this.#client.write(NOTHING)
   }
 
+  get whole(): boolean {
+    return this.#finished && (this.#usageCame || !this.#fields.includeUsage)
+  }
+
+  /** Where the backend broke before it marked the end of what is whole, that is made good. */
   end(): void {
+    if (this.whole && !this.#marked && this.#kept.length === 0) this.#client.write(DONE)
     for (const event of this.#kept) this.#client.write(event)
     this.#client.end()
   }
@@ -222,7 +232,8 @@ export class Continuation implements ClientSide {
       return undefined
     }
     const text = event.toString()
-    if (text.startsWith(':') || text.startsWith('data: [DONE]')) return event
+    this.#marked ||= text.startsWith('data: [DONE]')
+    if (text.startsWith(':') || this.#marked) return event
     let chunk: Chunk
     try {
       chunk = JSON.parse(text.slice(text.indexOf('data:') + 5)) as Chunk
@@ -249,7 +260,10 @@ export class Continuation implements ClientSide {
     const promptIds = chunk.prompt_token_ids ?? choice?.prompt_token_ids
     if (!this.continued) this.#promptIds ??= promptIds ?? undefined
     if (this.#asksIds) delete chunk.prompt_token_ids
-    if (this.continued && chunk.usage !== undefined && chunk.usage !== null) this.#addUp(chunk.usage)
+    if (chunk.usage !== undefined && chunk.usage !== null) {
+      this.#usageCame = true
+      if (this.continued) this.#addUp(chunk.usage)
+    }
     if (choice === undefined) return true
     const ids = choice.token_ids
     if (this.#asksIds) {

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { startEmulator, type Emulator, type FaultPlan } from '../../src/emulator/index.js'
 import { send } from '../helpers/client.js'
 import { IDLE, startGateway } from '../helpers/gateway.js'
+import { scriptedUpstream } from '../helpers/upstream.js'
 
 const MODEL = 'llama-3.1-8b-instruct'
 const clock = { now: () => performance.now() }
@@ -166,6 +167,26 @@ t.test('when nobody is left to go on, the client is told, once', async t => {
   await faults(cut, { rules: [{ kind: 'status', status: 400 }] })
   t.match(read((await send(`${gateway.url}/v1/chat/completions`, JSON.stringify(CHAT)).answer).text).done, false, 'a refusal of the rest is no answer')
   await gateway.nextRecord()
+  t.same(gateway.runtime.gauges, IDLE)
+})
+
+t.test('a backend that breaks after the last token has broken nothing, unless the client waits for the usage', async t => {
+  const event = (more: object) => `data: ${JSON.stringify({ id: 'x', object: 'text_completion', created: 1, model: MODEL, ...more })}\n\n`
+  const server = await scriptedUpstream((_, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write(event({ choices: [{ index: 0, text: 'The', finish_reason: null }] }))
+    response.write(event({ choices: [{ index: 0, text: ' end.', finish_reason: 'length' }] }), () => { setTimeout(() => { response.socket!.resetAndDestroy() }, 20) })
+  })
+  t.teardown(() => server.close())
+  const gateway = await startGateway(t, {
+    pools: { main: { backends: [{ url: server.url, name: 'b1', engine: 'vllm', models: [MODEL] }] } },
+    routes: [{ match: {}, class: 'default', continuation: true }],
+  })
+  const ask = async (more: object) => read((await send(`${gateway.url}/v1/completions`, JSON.stringify({ ...COMPLETION, max_tokens: 2, ...more })).answer).text)
+  t.match(await ask({}), { text: 'The end.', finish: ['length'], done: true, error: undefined })
+  t.match(await gateway.nextRecord(), { outcome: 'untargeted', timeline: { attempts: 1 } })
+  t.match(await ask({ stream_options: { include_usage: true } }), { text: 'The end.', done: false, error: { code: 'backend_error' } })
+  t.match(await gateway.nextRecord(), { outcome: 'failed' })
   t.same(gateway.runtime.gauges, IDLE)
 })
 
