@@ -32,27 +32,31 @@ export function openStdout(onDrop: (lines: number) => void): Sink {
   let lines: string[] = []
   let chars = 0
   let timer: NodeJS.Timeout | undefined
+  let broken = false
   const leave = () => {
     clearTimeout(timer)
     timer = undefined
     const text = lines.join('')
     lines = []
     chars = 0
-    if (text !== '') stream.write(text)
+    if (text !== '' && !broken) stream.write(text)
   }
   // Before the stream's own listener, which writes out what it holds.
   process.on('exit', leave)
-  const stream = pino.destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED })
+  // With a least length of 0 its `flush` would not wait for what is on its way.
+  const stream = pino.destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED, minLength: 1 })
   stream.on('drop', (text: string) => { onDrop(text.split('\n').length - 1) })
   stream.on('error', () => { onDrop(1) })
+  let closed = false
   return {
     write: (line) => {
       lines.push(line)
       chars += line.length
-      if (chars >= BATCH_CHARS) leave()
+      if (closed || chars >= BATCH_CHARS) leave()
       else timer ??= setTimeout(leave, FLUSH_MS).unref()
     },
     close: async () => {
+      closed = true
       process.off('exit', leave)
       leave()
       let flushed = false
@@ -63,7 +67,9 @@ export function openStdout(onDrop: (lines: number) => void): Sink {
         })
       })
       // What nobody takes would be tried again for ever, at the exit of the process even without pause.
-      if (!flushed) stream.destroy()
+      if (flushed) return
+      broken = true
+      stream.destroy()
     },
   }
 }
