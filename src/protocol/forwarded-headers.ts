@@ -51,7 +51,7 @@ export function headersToClient (headers: Headers): Record<string, string | read
   const out = Object.create(null) as Record<string, string | readonly string[]>
   for (const key of Object.keys(headers)) {
     const name = key.toLowerCase()
-    if (HOP_BY_HOP.has(name) || OURS.has(name) || dropped.has(name) || name.startsWith('x-sluice-') || name.startsWith('x-ratelimit-')) continue
+    if (!mayReachClient(name) || dropped.has(name)) continue
     if (!/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name)) continue
     const value = headers[key]
     if (value === undefined || (typeof value === 'string' ? UNSAFE.test(value) : value.some(item => UNSAFE.test(item)))) continue
@@ -60,10 +60,18 @@ export function headersToClient (headers: Headers): Record<string, string | read
   return out
 }
 
+/** Is a response header of this name, in lower case, neither one connection's own nor the gateway's to set? */
+export function mayReachClient (name: string): boolean {
+  return !HOP_BY_HOP.has(name) && !OURS.has(name) && !name.startsWith('x-sluice-') && !name.startsWith('x-ratelimit-')
+}
+
 function connectionNames (headers: Headers): ReadonlySet<string> {
   const value = Object.hasOwn(headers, 'connection') ? headers['connection'] : undefined
-  if (value === undefined) return NONE
-  const text = typeof value === 'string' ? value : value.join(',')
+  return value === undefined ? NONE : namesOf(typeof value === 'string' ? value : value.join(','))
+}
+
+/** The headers that a `Connection` header names, in lower case. */
+export function namesOf (text: string): ReadonlySet<string> {
   if (text === 'keep-alive' || text === 'close') return NONE
   return new Set(text.split(',').map(name => name.trim().toLowerCase()))
 }

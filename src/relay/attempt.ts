@@ -277,7 +277,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
       this.#client.end()
     } else {
       this.#committed = true
-      this.#client.answer(this.#status, [...this.#head!.forwarded, ...this.#owner.headers()], Buffer.concat(this.#held, this.#heldBytes))
+      this.#client.answer(this.#status, this.#owner.headers(this.#head!.forwarded), Buffer.concat(this.#held, this.#heldBytes))
     }
     this.#end(undefined)
   }
@@ -309,10 +309,11 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
     this.#committed = true
     const head = this.#head!
     if (this.#phase === 'stream') {
-      this.#client.head(this.#status, [...streamHead(head.forwarded), ...this.#owner.headers()])
+      this.#client.head(this.#status, this.#owner.headers(streamHead(head.forwarded)))
     } else {
-      const length = head.contentLength === undefined ? [] : ['content-length', String(head.contentLength)]
-      this.#client.head(this.#status, [...head.forwarded, ...this.#owner.headers(), ...length])
+      const headers = this.#owner.headers(head.forwarded)
+      if (head.contentLength !== undefined) headers.push('content-length', String(head.contentLength))
+      this.#client.head(this.#status, headers)
     }
     const held = this.#held
     this.#held = []

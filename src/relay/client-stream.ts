@@ -111,10 +111,11 @@ export class ClientStream implements Writer {
     this.#ask()
   }
 
-  /** A whole answer in one go. */
+  /** A whole answer in one go; its length is added to the headers. */
   answer(status: number, headers: string[], body: Buffer): void {
     if (this.#headWritten || this.#ended) return
-    this.head(status, [...headers, 'content-length', String(body.length)])
+    headers.push('content-length', String(body.length))
+    this.head(status, headers)
     this.#ended = true
     this.bytesWritten += body.length
     this.#whole = body

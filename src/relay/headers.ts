@@ -1,5 +1,5 @@
 import type { Ms } from '../core/index.js'
-import { headersToClient } from '../protocol/index.js'
+import { mayReachClient, namesOf } from '../protocol/index.js'
 
 const MAX_RETRY_AFTER_MS: Ms = 60_000
 
@@ -13,33 +13,35 @@ export interface ResponseHead {
   readonly retryAfterMs: number | undefined
 }
 
-/** @param raw names and values in turn, as they came off the wire. */
+/** @param raw names and values in turn, valid ones, as they came off the wire. */
 export function readResponseHead(raw: readonly string[]): ResponseHead {
-  const headers = Object.create(null) as Record<string, string | string[]>
+  const forwarded: string[] = []
+  let contentType: string | undefined
+  let length: string | undefined
+  let retryAfter: string | undefined
+  let connection: string | undefined
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase()
     const value = raw[i + 1]!
-    const before = headers[name]
-    headers[name] = before === undefined ? value : typeof before === 'string' ? [before, value] : [...before, value]
+    switch (name) {
+      case 'content-type': contentType ??= value; break
+      case 'content-length': length ??= value; break
+      case 'retry-after': retryAfter ??= value; break
+      case 'connection': connection = connection === undefined ? value : `${connection},${value}`; break
+    }
+    if (mayReachClient(name)) forwarded.push(name, value)
   }
-  const forwarded: string[] = []
-  const passing = headersToClient(headers)
-  for (const name of Object.keys(passing)) {
-    const value = passing[name]!
-    if (typeof value === 'string') forwarded.push(name, value)
-    else for (const item of value) forwarded.push(name, item)
-  }
-  const retryAfter = one(headers['retry-after'])
-  const length = one(headers['content-length'])
   return {
-    forwarded,
-    contentType: one(headers['content-type']),
+    forwarded: connection === undefined ? forwarded : without(forwarded, namesOf(connection)),
+    contentType,
     contentLength: length === undefined ? undefined : Number(length),
     retryAfterMs: retryAfter !== undefined && /^\d{1,6}$/.test(retryAfter) ? Math.min(Number(retryAfter) * 1000, MAX_RETRY_AFTER_MS) : undefined,
   }
 }
 
-const one = (value: string | string[] | undefined): string | undefined => typeof value === 'string' ? value : value?.[0]
+function without(pairs: string[], names: ReadonlySet<string>): string[] {
+  return names.size === 0 ? pairs : pairs.filter((_, i) => !names.has(pairs[i - i % 2]!))
+}
 
 /** Heads of streams: nothing between us and the reader may hold bytes back or change them. */
 const STREAM_HEADERS: ReadonlyMap<string, string> = new Map([

@@ -62,8 +62,8 @@ export interface GapRecorder {
 export interface AttemptOwner {
   /** The connection is there and the request is being written. */
   connected(nowMs: Ms): void
-  /** The gateway's own headers, names and values in turn; asked once, when the head goes out. */
-  headers(): readonly string[]
+  /** Adds the gateway's own headers to the backend's, names and values in turn; asked once, when the head goes out. */
+  headers(out: string[]): string[]
   firstToken(nowMs: Ms): void
   /** `added` token events came, `total` so far. On the path of every event. */
   tokens(total: Tokens, added: Tokens, nowMs: Ms): void

@@ -24,19 +24,19 @@ export function messageOf(reason: RefusalReason, { streamed, targets: { ttftMs, 
   return asked.length === 0 ? `${message} ${hint}` : `${message.replace(/\.$/, '')}: ${asked.join(', ')}. ${hint}`
 }
 
-/** A whole error answer; returns its status. */
-export function refuse(job: Job, refusal: Refusal, headers: readonly string[]): number {
+/** A whole error answer with these headers and its own; returns its status. */
+export function refuse(job: Job, refusal: Refusal, headers: string[]): number {
   const status = refusal.status ?? statusOf(refusal.code)
-  const out = ['content-type', 'application/json; charset=utf-8', ...headers]
-  if (refusal.reason !== undefined) out.push('x-sluice-reason', refusal.reason)
+  headers.push('content-type', 'application/json; charset=utf-8')
+  if (refusal.reason !== undefined) headers.push('x-sluice-reason', refusal.reason)
   // The next try must find another replica: on the same connection it would find this one again.
-  if (refusal.code === 'draining') out.push('connection', 'close')
+  if (refusal.code === 'draining') headers.push('connection', 'close')
   if (refusal.retryAfterMs !== undefined) {
     const afterMs = Math.max(1, Math.ceil(refusal.retryAfterMs))
-    out.push('retry-after', String(Math.ceil(afterMs / 1000)), 'retry-after-ms', String(afterMs))
+    headers.push('retry-after', String(Math.ceil(afterMs / 1000)), 'retry-after-ms', String(afterMs))
   }
-  if (refusal.retryCanMeet !== undefined) out.push('x-should-retry', String(refusal.retryCanMeet))
-  job.client.answer(status, out, Buffer.from(errorBody(job.errorShape, refusal.code, refusal.message)))
+  if (refusal.retryCanMeet !== undefined) headers.push('x-should-retry', String(refusal.retryCanMeet))
+  job.client.answer(status, headers, Buffer.from(errorBody(job.errorShape, refusal.code, refusal.message)))
   return status
 }
 

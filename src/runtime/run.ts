@@ -111,15 +111,15 @@ export class Run implements AttemptOwner, ClientOwner, Entrant, Closed {
     this.job.client.cut()
   }
 
-  /** The gateway's own headers, as far as they are known by now. */
-  headers(): string[] {
+  /** Adds the gateway's own headers, as far as they are known by now. */
+  headers(out: string[]): string[] {
     const { timeline, job } = this
-    const out = ['x-request-id', job.requestId, 'x-sluice-class', headerSafe(job.spec.class)]
+    out.push('x-request-id', job.requestId, 'x-sluice-class', headerSafe(job.spec.class))
     if (timeline.pool !== undefined) out.push('x-sluice-pool', headerSafe(timeline.pool))
     if (timeline.backend !== undefined) out.push('x-sluice-backend', headerSafe(timeline.backend))
     if (timeline.dispatchedAtMs !== undefined) {
-      const queueMs = timeline.dispatchedAtMs - timeline.receivedAtMs
-      out.push('x-sluice-queue-ms', queueMs.toFixed(1), 'server-timing', `queue;dur=${queueMs.toFixed(1)}`)
+      const queueMs = (timeline.dispatchedAtMs - timeline.receivedAtMs).toFixed(1)
+      out.push('x-sluice-queue-ms', queueMs, 'server-timing', `queue;dur=${queueMs}`)
     }
     out.push('x-sluice-attempts', String(timeline.attempts), ...job.limitHeaders)
     return out

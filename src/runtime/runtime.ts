@@ -305,7 +305,7 @@ export class Runtime implements RunListener {
     if (committed || client.headWritten) return this.#finish(run, 'failed', client.status, code, detail)
     if (refusal !== undefined) {
       // The request is at fault, and the backend says so best: its bytes and its status.
-      client.answer(refusal.status, [...refusal.headers, ...run.headers()], refusal.body)
+      client.answer(refusal.status, run.headers(refusal.headers), refusal.body)
       return this.#finish(run, 'rejected', refusal.status, 'invalid_request', detail)
     }
     this.#refuse(run, 'failed', {
@@ -319,7 +319,7 @@ export class Runtime implements RunListener {
       run.continuation.giveUp(refusal.code, refusal.message)
       return this.#finish(run, 'failed', run.job.client.status, refusal.code, refusal.message)
     }
-    const status = refuse(run.job, refusal, run.headers())
+    const status = refuse(run.job, refusal, run.headers([]))
     this.#finish(run, ending, status, refusal.code, refusal.message)
   }
 
