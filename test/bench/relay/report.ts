@@ -133,7 +133,8 @@ export function markdown (samples: readonly Sample[], about: { reps: number, com
 
 Made by \`${about.command.trim()}\`: ${about.reps} repetitions, interleaved, every proxy alone on one core of
 ${cpus()[0]?.model ?? 'an unknown processor'}, load client and synthetic upstream on the other, Node ${process.version}. \`direct\` is the upstream without a proxy:
-what it shows is the floor of the load tool itself. Each figure is the median over the repetitions with the lowest and highest.
+what it shows is the floor of the load tool itself. Each figure is the median over the repetitions with the lowest and highest. In the first
+of them Sluice serves each load for ten seconds before it counts: a gateway runs for days, and what the engine compiles meanwhile is not what a request costs.
 Figures per second *of CPU* do not depend on whether the load fills the proxy's core, so a load tool that is slower than a proxy cannot flatter it.
 
 ![CPU per event](relay.svg)
