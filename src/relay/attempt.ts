@@ -22,6 +22,8 @@ const REFUSAL_BYTES = 64 * 1024
 /** A refusal whose body is not there by then is judged by its status. */
 const REFUSAL_MS: Ms = 5_000
 const MAX_INTERIM = 16
+/** What a stream holds once its head is out. */
+const NOTHING: Buffer[] = []
 const BLANK_LINE = Buffer.from('\n\n')
 
 /**
@@ -48,7 +50,9 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   #resumeUpstream: (() => void) | undefined
   #interim = 0
   #status = 0
+  /** Of a stream until it has gone to the client. */
   #head: ResponseHead | undefined
+  #retryAfterMs: Ms | undefined
   #committed = false
   #held: Buffer[] = []
   #heldBytes = 0
@@ -143,10 +147,13 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
     }
     this.#resumeUpstream = resume
     this.#status = status
-    this.#head = readResponseHead(raw)
+    const head = readResponseHead(raw)
+    this.#head = head
+    this.#retryAfterMs = head.retryAfterMs
     if (status >= 300) {
       this.#enter('refusal')
-    } else if (this.#head.contentType?.startsWith('text/event-stream')) {
+    } else if (head.contentType?.startsWith('text/event-stream')) {
+      this.#kept = undefined
       this.#meter = createStreamMeter(this.#dialect, { stripUsage: this.#stripUsage })
       this.#client.feeder = this
       this.#enter('stream')
@@ -309,6 +316,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
     this.#committed = true
     const head = this.#head!
     if (this.#phase === 'stream') {
+      this.#head = undefined
       this.#client.head(this.#status, this.#owner.headers(streamHead(head.forwarded)))
     } else {
       const headers = this.#owner.headers(head.forwarded)
@@ -316,7 +324,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
       this.#client.head(this.#status, headers)
     }
     const held = this.#held
-    this.#held = []
+    this.#held = NOTHING
     return this.#phase === 'stream' ? this.#pass(held) : this.#forward(held)
   }
 
@@ -363,7 +371,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
       code: failure?.code,
       detail: failure?.detail,
       usage: this.#meter?.usage ?? this.#answerUsage,
-      retryAfterMs: this.#head?.retryAfterMs,
+      retryAfterMs: this.#retryAfterMs,
       refusal,
     })
   }

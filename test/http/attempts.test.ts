@@ -145,11 +145,11 @@ t.test('R19: attempts are bounded, each is elsewhere, none begins after the dead
     if (dice === 0) response.destroy()
     else if (dice === 1) void goodChat()(seen, response)
     // It answers in full, but only when another one has been asked.
-    else setTimeout(() => { void goodChat()(seen, response) }, 400)
+    else setTimeout(() => { void goodChat()(seen, response) }, 1000)
   }
   const many = await setUp(t, [fickle, fickle, fickle], { timeouts: { connect: '150ms', first_token: '200ms' }, retries: { min_per_second: 100 } })
   const answers = await Promise.all(Array.from({ length: 60 }, () => send(many.chat, STREAMED).answer))
-  await new Promise(resolve => setTimeout(resolve, 500))
+  await new Promise(resolve => setTimeout(resolve, 1100))
   t.ok(answers.filter(({ status }) => status === 200).length > 30)
   t.equal(completed.size, answers.filter(({ status }) => status === 200).length)
   t.ok([...completed.values()].every(count => count === 1), 'nobody computed an answer to its end for nothing')
