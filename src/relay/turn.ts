@@ -39,7 +39,16 @@ class Gathering<T> {
     const items = this.#items
     if (items.length === 0) return
     this.#items = []
-    for (const item of items) this.#act(item)
+    let done = 0
+    try {
+      while (done < items.length) this.#act(items[done++]!)
+    } finally {
+      // One that fails must not take those behind it along.
+      if (done < items.length) {
+        this.#items = [...items.slice(done), ...this.#items]
+        schedule()
+      }
+    }
   }
 }
 
@@ -59,9 +68,15 @@ function schedule(): void {
 /** Does at once what waits for the end of the turn. */
 export function settleTurn(): void {
   scheduled = false
-  entrants.run()
-  writers.run()
-  books.run()
+  try {
+    entrants.run()
+  } finally {
+    try {
+      writers.run()
+    } finally {
+      books.run()
+    }
+  }
 }
 
 /**
