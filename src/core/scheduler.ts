@@ -303,7 +303,7 @@ class SloScheduler implements Scheduler {
       request.probe = true
       this.#putBack(request, lane, 'probe')
     } else if (treatment === 'best_effort') this.#putBack(request, lane, 'none')
-    else this.#leave(request, 'deadline_infeasible', request.queuedAtMs === this.#nowMs ? 'reject' : 'expire')
+    else this.#leave(request, 'deadline_infeasible', request.queuedAtMs === this.#nowMs ? 'reject' : 'expire', forecast(request, lane, this.#nowMs, 0).verdict !== 'infeasible')
     return false
   }
 
@@ -326,21 +326,21 @@ class SloScheduler implements Scheduler {
     this.#waiting.watch(request)
   }
 
-  /** Out of the queue unserved. */
-  #leave(request: TrackedRequest, reason: RefusalReason, type: 'reject' | 'expire' = 'expire'): void {
+  /** Out of the queue unserved. `anewCouldMeet`: is it out of reach only for the time that it has waited? */
+  #leave(request: TrackedRequest, reason: RefusalReason, type: 'reject' | 'expire' = 'expire', anewCouldMeet = true): void {
     this.#waiting.leave(request, false, this.#nowMs)
     this.#requests.delete(request.spec.id)
-    this.#refuse(type, request, reason)
+    this.#refuse(type, request, reason, anewCouldMeet)
   }
 
-  #refuse(type: 'reject' | 'expire', request: TrackedRequest, reason: RefusalReason): void {
+  #refuse(type: 'reject' | 'expire', request: TrackedRequest, reason: RefusalReason, anewCouldMeet = true): void {
     const { name } = request.class
     const { receivedAtMs, targets: { deadlineMs } } = request.spec
     const afterMs = reason === 'model_not_found' ? undefined : retryAfterMs(this.#waiting.queued(name), this.#waiting.drainRate(name, this.#nowMs).perSecond(this.#nowMs), this.#random)
     this.#decisions.push({
       type, id: request.spec.id, reason,
       retryAfterMs: afterMs,
-      retryCanMeet: afterMs !== undefined && (deadlineMs === undefined || this.#nowMs + afterMs < receivedAtMs + deadlineMs),
+      retryCanMeet: anewCouldMeet && afterMs !== undefined && (deadlineMs === undefined || this.#nowMs + afterMs < receivedAtMs + deadlineMs),
       why: this.#why(request, undefined),
     })
   }

@@ -105,6 +105,7 @@ export class BackendMonitor implements FleetBackend {
   get engine(): EngineKind { return this.#adapter.engine }
   get adapter(): EngineAdapter { return this.#adapter }
   get state(): BackendState { return this.#verdict.state }
+  get inflightLimit(): number | undefined { return this.#inflightLimit }
 
   get models(): readonly string[] | undefined {
     if (this.#config.models !== undefined) return this.#config.models

@@ -29,6 +29,8 @@ export interface FleetBackend {
   readonly engine: EngineKind
   readonly adapter: EngineAdapter
   readonly state: BackendState
+  /** Most requests at once while the breaker probes; undefined = no such cap. */
+  readonly inflightLimit: number | undefined
   /** Served models; undefined = unknown, takes any. */
   readonly models: readonly string[] | undefined
 }

@@ -59,7 +59,7 @@ export class Runtime implements RunListener {
       fleet: fleetSpec(config, fleet),
       admission: { mode: config.admission.mode, probeShare: config.admission.probe_share, maxFalseRejectionRatio: config.admission.max_false_rejection_ratio },
     }, random, clock.now())
-    for (const backend of fleet.backends) this.#feed({ type: 'backend_state', backend: backend.id, state: backend.state })
+    for (const backend of fleet.backends) this.#tellState(backend.id, backend)
     this.#unsubscribe = fleet.onChange(change => this.#onFleetChange(change))
   }
 
@@ -357,10 +357,7 @@ export class Runtime implements RunListener {
 
   #onFleetChange(change: FleetChange): void {
     switch (change.type) {
-      case 'state': {
-        const limit = change.inflightLimit === undefined ? {} : { inflightLimit: change.inflightLimit }
-        return this.#feed({ type: 'backend_state', backend: change.backend, state: change.state, ...limit })
-      }
+      case 'state': return this.#tellState(change.backend, change)
       case 'report': return this.#feed({ type: 'engine_report', backend: change.backend, report: change.report })
       case 'restarted': return this.#feed({ type: 'backend_restarted', backend: change.backend })
       case 'specs': return this.#syncBackends()
@@ -370,7 +367,11 @@ export class Runtime implements RunListener {
   #syncBackends(): void {
     this.#feed({ type: 'configure', fleet: fleetSpec(this.#config, this.#fleet) })
     this.#links.sync()
-    for (const backend of this.#fleet.backends) this.#feed({ type: 'backend_state', backend: backend.id, state: backend.state })
+    for (const backend of this.#fleet.backends) this.#tellState(backend.id, backend)
+  }
+
+  #tellState(backend: BackendId, { state, inflightLimit }: Pick<FleetBackend, 'state' | 'inflightLimit'>): void {
+    this.#feed({ type: 'backend_state', backend, state, ...(inflightLimit !== undefined && { inflightLimit }) })
   }
 
   // The end.

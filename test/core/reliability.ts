@@ -180,10 +180,12 @@ t.test('R12: what cannot be met is refused at once and says why; what is let in 
   const drive = new Drive({ ...made, admission: { mode: 'enforce', probeShare: 0, maxFalseRejectionRatio: 0.2 } })
   for (let i = 0; i < 40; i++) drive.teach(`t${i}`, { targets: {}, promptTokens: 500 + 100 * (i % 7) }, 0.1, 20)
   const [refusal] = drive.arrive('long', { targets, promptTokens: 20_000 })
-  t.match(refusal, { type: 'reject', reason: 'deadline_infeasible', why: { verdict: 'infeasible' } })
+  t.match(refusal, { type: 'reject', reason: 'deadline_infeasible', retryCanMeet: false, why: { verdict: 'infeasible' } }, 'not even by coming again')
   t.equal(drive.scheduler.state(drive.nowMs).classes[0]!.queued, 0, 'it never waited')
   t.equal(drive.arrive('short', { targets, promptTokens: 500 })[0]?.type, 'dispatch')
   drive.send({ type: 'cancel', id: 'short' })
+  const [late] = drive.arrive('late', { targets, promptTokens: 500, receivedAtMs: drive.nowMs - 280 })
+  t.match(late, { type: 'reject', reason: 'deadline_infeasible', retryCanMeet: true }, 'what had only waited too long may come again')
   // A burst of which a part can be met: each request of it is dispatched in time or refused, none is kept beyond its target.
   const startMs = drive.nowMs
   const from = drive.decisions.length

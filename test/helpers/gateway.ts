@@ -27,7 +27,7 @@ export class StaticFleet implements Fleet {
       const id = backend.name ?? url.host
       return [id, {
         id, pool, origin: url.origin, basePath: url.pathname.replace(/\/$/, ''), apiKey: backend.api_key, tls: undefined,
-        costPerHour: undefined, engine: backend.engine, state: 'up' as BackendState, models: backend.models,
+        costPerHour: undefined, engine: backend.engine, state: 'up' as BackendState, inflightLimit: undefined as number | undefined, models: backend.models,
         adapter: { lacks: ADAPTERS[backend.engine].lacks, reportsUsageWhenAsked: backend.engine !== 'openai', ...(backend.engine === 'vllm' && { continuation: { tokenIds: true } }) } as EngineAdapter,
       }] as const
     })))
@@ -58,9 +58,9 @@ export class StaticFleet implements Fleet {
   undrain() { return false }
   setPoolMode() { return false }
   snapshot() { return [] }
-  setState(id: string, state: BackendState) {
-    this.#backends.get(id)!.state = state
-    this.tell({ type: 'state', backend: id, state, why: 'test', inflightLimit: undefined })
+  setState(id: string, state: BackendState, inflightLimit?: number) {
+    Object.assign(this.#backends.get(id)!, { state, inflightLimit })
+    this.tell({ type: 'state', backend: id, state, why: 'test', inflightLimit })
   }
   tell(change: FleetChange) {
     for (const listener of this.#listeners) listener(change)

@@ -206,6 +206,22 @@ t.test('R11: a cap that a reload changes holds at once, in both directions', asy
   t.same(gateway.runtime.gauges, IDLE)
 })
 
+t.test('R20: a reload leaves a backend that is being probed its few requests', async t => {
+  const open: (() => void)[] = []
+  const { gateway, written, upstreams, chat } = await setUp(t, [(seen, response) => { open.push(() => { void goodChat()(seen, response) }) }], {})
+  gateway.fleet.setState('b1', 'degraded', 1)
+  const calls = Array.from({ length: 4 }, () => send(chat, CHAT()))
+  while (upstreams[0]!.seen.length < 1) await new Promise(resolve => setTimeout(resolve, 5))
+  gateway.configure(configFrom({ ...written, listen: { port: 0 }, admission: { mode: 'off' }, scheduling: { policy: 'round-robin' }, limits: { event_loop_lag: '0s' } }))
+  for (let i = 0; i < 10; i++) await new Promise(resolve => setTimeout(resolve, 5))
+  t.equal(upstreams[0]!.seen.length, 1, 'the reload has let no more through')
+  gateway.fleet.setState('b1', 'up')
+  while (upstreams[0]!.seen.length < 4) await new Promise(resolve => setTimeout(resolve, 5))
+  for (const end of open) end()
+  for (const { answer } of calls) t.equal((await answer).status, 200)
+  t.same(gateway.runtime.gauges, IDLE)
+})
+
 t.test('R32: who is refused because the gateway leaves is sent to look for another one', async t => {
   const { gateway } = await setUp(t, [() => {}])
   void gateway.runtime.drain(60_000)

@@ -20,11 +20,10 @@ export interface Forecast {
 
 /**
  * Can the request still make its targets? `infeasible` needs a fresh, measured model of every backend that could serve it, and
- * that even the optimistic bound misses on each; a model that is a guess, or old, gives `unknown`.
+ * that even the optimistic bound misses on each; a model that is a guess, or old, gives `unknown`. With `waitedMs` 0: could it, if it came anew?
  */
-export function forecast(request: TrackedRequest, lane: Lane, nowMs: Ms): Forecast {
-  const { targets, streamed, receivedAtMs } = request.spec
-  const waitedMs = nowMs - receivedAtMs
+export function forecast(request: TrackedRequest, lane: Lane, nowMs: Ms, waitedMs: Ms = nowMs - request.spec.receivedAtMs): Forecast {
+  const { targets, streamed } = request.spec
   let ttftMs = Infinity
   let optimisticTtftMs = Infinity
   let cautiousTtftMs = Infinity
