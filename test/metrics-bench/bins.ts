@@ -19,6 +19,13 @@ export class Bins {
     this.#weights[Math.min(BINS - 1, Math.max(0, Math.floor(us / WIDTH_US)))]! += weight
   }
 
+  /** What is left without what another holds of it. */
+  less(part: Bins): Bins {
+    const rest = new Bins()
+    rest.#weights.set(this.#weights.map((weight, bin) => weight - part.#weights[bin]!))
+    return rest
+  }
+
   /** Milliseconds that a share `q` of the weight does not exceed. */
   quantileMs(q: number): number {
     let left = q * this.#weights.reduce((sum, weight) => sum + weight, 0)
@@ -29,9 +36,13 @@ export class Bins {
     return NaN
   }
 
-  /** Share of the weight beyond so many milliseconds. */
+  /** Weight beyond so many milliseconds. */
+  beyond(ms: number): number {
+    return this.#weights.subarray(Math.floor(ms * 1000 / WIDTH_US)).reduce((sum, weight) => sum + weight, 0)
+  }
+
   shareBeyond(ms: number): number {
-    return this.#weights.subarray(Math.floor(ms * 1000 / WIDTH_US)).reduce((sum, weight) => sum + weight, 0) / this.weight
+    return this.beyond(ms) / this.weight
   }
 
   get maxMs(): number {

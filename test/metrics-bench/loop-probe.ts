@@ -9,13 +9,14 @@ import { Bins, type Sparse } from './bins.js'
 export interface TurnsReport {
   readonly wall: Sparse
   readonly cpu: Sparse
-  /** The longest that the garbage collector stopped it. */
+  /** The longest that the garbage collector stopped it, and all of that together. */
   readonly collectionMs: number
+  readonly collectionsMs: number
 }
 
 const PERIOD_MS = 1
 const wall = new Bins(), cpu = new Bins()
-let collectionMs = 0
+let collectionMs = 0, collectionsMs = 0
 let lastMs = performance.now(), lastCpu = process.cpuUsage()
 
 setInterval(() => {
@@ -28,11 +29,14 @@ setInterval(() => {
 }, PERIOD_MS).unref()
 
 new PerformanceObserver((list) => {
-  for (const { duration } of list.getEntries()) collectionMs = Math.max(collectionMs, duration)
+  for (const { duration } of list.getEntries()) {
+    collectionMs = Math.max(collectionMs, duration)
+    collectionsMs += duration
+  }
 }).observe({ entryTypes: ['gc'] })
 
 process.on('message', () => {
-  process.send?.({ wall: wall.take(), cpu: cpu.take(), collectionMs } satisfies TurnsReport)
-  collectionMs = 0
+  process.send?.({ wall: wall.take(), cpu: cpu.take(), collectionMs, collectionsMs } satisfies TurnsReport)
+  collectionMs = collectionsMs = 0
 })
 process.channel?.unref()

@@ -4,6 +4,7 @@
  */
 import { connect } from 'node:net'
 import { Bins, type Sparse } from './bins.js'
+import { exposed, type Passage, type Span } from './exposure.js'
 import { MARK, STAMP_DIGITS, microseconds, readStamp } from '../bench/relay/wire.js'
 
 export interface StreamsOrder {
@@ -14,9 +15,17 @@ export interface StreamsOrder {
   readonly classes: readonly string[]
 }
 
+/** Ends an interval: in which spans of it somebody looked, and how late an event has to be to hold up those behind it. */
+export interface Take {
+  readonly looks: readonly Span[]
+  readonly lateUs: number
+}
+
 export interface StreamsReport {
   /** How much further apart two events of a stream arrive than they were written: what the upstream's own unrest does not touch. */
   readonly gaps: Sparse
+  /** Of these the ones whose later event can have felt a look. */
+  readonly exposedGaps: Sparse
   /** From an event's writing by the upstream to its arrival. */
   readonly delays: Sparse
   /** Streams that broke so far. */
@@ -25,21 +34,25 @@ export interface StreamsReport {
 
 const TRIES = 40, PAUSE_MS = 250
 
-const gaps = new Bins(), delays = new Bins()
+interface Event extends Passage {
+  readonly gapUs: number | undefined
+}
+
+let events: Event[] = []
 let errors = 0
 
 /** Resolves with the first event of an endless stream, or the end of a finite one. A gateway that sheds load is asked again. */
-async function open(order: StreamsOrder, className: string, events: number): Promise<void> {
+async function open(order: StreamsOrder, className: string, count: number): Promise<void> {
   for (let tries = 0; tries < TRIES; tries++) {
-    if (await ask(order, className, events)) return
+    if (await ask(order, className, count)) return
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
   }
   throw new Error(`class ${className} was refused ${TRIES} times: the machine is too busy to measure on`)
 }
 
 /** Whether it was answered with 200. */
-function ask({ port, rate }: StreamsOrder, className: string, events: number): Promise<boolean> {
-  const body = `{"model":"bench","stream":true,"bench":{"rate":${rate},"events":${events}},"messages":[{"role":"user","content":"Tell me about rivers."}]}`
+function ask({ port, rate }: StreamsOrder, className: string, count: number): Promise<boolean> {
+  const body = `{"model":"bench","stream":true,"bench":{"rate":${rate},"events":${count}},"messages":[{"role":"user","content":"Tell me about rivers."}]}`
   return new Promise((resolve) => {
     let lastDelayUs: number | undefined, isEndless = false
     const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => {
@@ -53,17 +66,16 @@ function ask({ port, rate }: StreamsOrder, className: string, events: number): P
     socket.on('data', (chunk) => {
       const nowUs = microseconds()
       if (chunk.indexOf('HTTP/1.1 ') === 0 && chunk.indexOf('HTTP/1.1 200') !== 0) return socket.destroy()
-      if (events > 0 && chunk.subarray(-5).toString() === '0\r\n\r\n') {
+      if (count > 0 && chunk.subarray(-5).toString() === '0\r\n\r\n') {
         resolve(true)
         return socket.destroy()
       }
       for (let at = chunk.indexOf(MARK); at >= 0; at = chunk.indexOf(MARK, at + MARK.length)) {
         if (at + MARK.length + STAMP_DIGITS > chunk.length) break
-        const delayUs = nowUs - readStamp(chunk, at + MARK.length)
-        delays.add(delayUs)
-        if (lastDelayUs !== undefined) gaps.add(delayUs - lastDelayUs)
+        const writtenUs = readStamp(chunk, at + MARK.length), delayUs = nowUs - writtenUs
+        events.push({ writtenUs, arrivedUs: nowUs, gapUs: lastDelayUs === undefined ? undefined : delayUs - lastDelayUs })
         lastDelayUs = delayUs
-        if (events === 0) {
+        if (count === 0) {
           isEndless = true
           resolve(true)
         }
@@ -83,7 +95,20 @@ async function start(order: StreamsOrder): Promise<void> {
   await Promise.all(opened)
 }
 
-process.on('message', (message: StreamsOrder | 'next') => {
-  if (message !== 'next') return void start(message).then(() => process.send?.('open'))
-  process.send?.({ gaps: gaps.take(), delays: delays.take(), errors } satisfies StreamsReport)
+function take({ looks, lateUs }: Take): StreamsReport {
+  const gaps = new Bins(), exposedGaps = new Bins(), delays = new Bins()
+  const touched = exposed(events, looks, lateUs)
+  for (const [i, { writtenUs, arrivedUs, gapUs }] of events.entries()) {
+    delays.add(arrivedUs - writtenUs)
+    if (gapUs === undefined) continue
+    gaps.add(gapUs)
+    if (touched[i]!) exposedGaps.add(gapUs)
+  }
+  events = []
+  return { gaps: gaps.take(), exposedGaps: exposedGaps.take(), delays: delays.take(), errors }
+}
+
+process.on('message', (message: StreamsOrder | Take) => {
+  if ('looks' in message) return void process.send?.(take(message))
+  void start(message).then(() => process.send?.('open'))
 })

@@ -10,10 +10,11 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { freePort } from '../bench/relay/proxies.js'
-import { judge, type Interval, type StreamsResult } from './judge.js'
+import type { Span } from './exposure.js'
+import { BAR_MS, judge, type Interval, type StreamsResult } from './judge.js'
 import type { LookOrder } from './looker.js'
 import type { TurnsReport } from './loop-probe.js'
-import type { StreamsOrder, StreamsReport } from './stream-client.js'
+import type { StreamsOrder, StreamsReport, Take } from './stream-client.js'
 
 const BACKENDS = 64, CLASSES = 20, POOLS = 3
 const INTERVAL_MS = 5000
@@ -95,20 +96,20 @@ export async function streams(count: number, rate: number, pairs: number): Promi
     await pin(upstream, 'load')
     const gateway = await startGateway(folder, upstreamPort, children)
     const client = await helper('stream-client.js'), looker = await helper('looker.js')
-    const read = async (): Promise<StreamsReport & { readonly turns: TurnsReport }> =>
-      ({ ...await ask<StreamsReport>(client, 'next'), turns: await ask<TurnsReport>(gateway.child, 'next') })
+    const read = async (looks: readonly Span[]): Promise<StreamsReport & { readonly turns: TurnsReport }> =>
+      ({ ...await ask<StreamsReport>(client, { looks, lateUs: BAR_MS * 1000 } satisfies Take), turns: await ask<TurnsReport>(gateway.child, 'next') })
     await ask(client, { port: Number(new URL(gateway.data).port), streams: count, rate, classes: Array.from({ length: CLASSES }, (_, i) => `class${i}`) } satisfies StreamsOrder)
     await pause(2000)
 
     const interval = async (isWatched: boolean): Promise<Interval> => {
       await pause(SETTLE_MS)
-      await read()
+      await read([])
       const startNs = await cpuNs(gateway.child.pid!), startMs = performance.now(), startStolenS = await stolenS()
       if (isWatched) await ask(looker, { admin: gateway.admin, scrapeMs: SCRAPE_MS } satisfies LookOrder)
       await pause(INTERVAL_MS)
+      const looks = isWatched ? await ask<readonly Span[]>(looker, 'stop') : []
       const elapsedMs = performance.now() - startMs
-      const result = { ...await read(), cpuShare: (await cpuNs(gateway.child.pid!) - startNs) / 1e6 / elapsedMs, stolenShare: (await stolenS() - startStolenS) * 1000 / elapsedMs / CORES }
-      if (isWatched) await ask(looker, 'stop')
+      const result = { ...await read(looks), elapsedMs, cpuShare: (await cpuNs(gateway.child.pid!) - startNs) / 1e6 / elapsedMs, stolenShare: (await stolenS() - startStolenS) * 1000 / elapsedMs / CORES }
       if (result.errors > 0) throw new Error(`${result.errors} streams broke; nothing can be said about the others`)
       return result
     }
@@ -130,7 +131,7 @@ export async function streams(count: number, rate: number, pairs: number): Promi
   }
 }
 
-async function ask<T>(child: ChildProcess, message: StreamsOrder | LookOrder | 'next' | 'stop'): Promise<T> {
+async function ask<T>(child: ChildProcess, message: StreamsOrder | LookOrder | Take | 'next' | 'stop'): Promise<T> {
   const gone = new AbortController()
   const answer = Promise.race([
     once(child, 'message', { signal: gone.signal }),
