@@ -347,19 +347,20 @@ class SloScheduler implements Scheduler {
 
   /** The figures of this decision: of the placement where there is one, else of the forecast. */
   #why(request: TrackedRequest, chosen: string | undefined): Explanation {
-    const figures: Explanation = {
-      policy: this.#options.policy,
-      verdict: request.verdict,
-      promptTokens: request.promptTokens,
-      ...request.wouldReject && { wouldReject: true },
-      ...request.probe && { probe: true },
-      ...request.predictedTtftMs !== undefined && { predictedTtftMs: request.predictedTtftMs, predictedTtftErrorMs: request.predictedTtftErrorMs },
-      waitedMs: this.#nowMs - request.spec.receivedAtMs,
-      ...request.heldBy !== undefined && { heldBy: request.heldBy },
-      ...chosen !== undefined && { chosen, ...this.#placement.figures },
+    const { spec: { receivedAtMs }, predictedTtftMs } = request
+    const waitedMs = this.#nowMs - receivedAtMs
+    // One object, filled as far as there is something to say: every request makes one.
+    const figures: { -readonly [K in keyof Explanation]: Explanation[K] } = { policy: this.#options.policy, verdict: request.verdict, promptTokens: request.promptTokens, waitedMs }
+    if (request.wouldReject) figures.wouldReject = true
+    if (request.probe) figures.probe = true
+    if (predictedTtftMs !== undefined) {
+      figures.predictedTtftMs = predictedTtftMs
+      figures.predictedTtftErrorMs = request.predictedTtftErrorMs
     }
-    const firstTokenAtMs = request.spec.receivedAtMs + (figures.predictedTtftMs ?? this.#nowMs - request.spec.receivedAtMs)
-    return { ...figures, slackMs: request.dueAtMs - firstTokenAtMs }
+    if (request.heldBy !== undefined) figures.heldBy = request.heldBy
+    if (chosen !== undefined) Object.assign(figures, this.#placement.figures).chosen = chosen
+    figures.slackMs = request.dueAtMs - (receivedAtMs + (figures.predictedTtftMs ?? waitedMs))
+    return figures
   }
 
   /** Asks for a call at the next time that matters, unless one is due by then already. */

@@ -63,6 +63,8 @@ class Fits {
   readonly #all: RlsModel
   readonly #models = new Map<string, ModelFits>()
   #count = 0
+  /** Last in `#models`. */
+  #latest: string | undefined
 
   constructor(options: RlsOptions) {
     this.#options = options
@@ -94,9 +96,11 @@ class Fits {
   /** The model's fits, moved to the end of the map: the front is the one longest without news. */
   #touch(model: string): ModelFits {
     let fits = this.#models.get(model)
+    if (fits !== undefined && model === this.#latest) return fits
     if (fits === undefined) fits = { whole: new RlsModel(this.#options), kinds: new Map() }
     else this.#models.delete(model)
     this.#models.set(model, fits)
+    this.#latest = model
     return fits
   }
 

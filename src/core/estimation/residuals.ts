@@ -26,15 +26,17 @@ export class Residuals {
     this.#levelA = NaN
     this.#levelB = NaN
     const sorted = this.#sorted
-    if (this.#size === this.#ring.length) {
-      const out = this.#lowerBound(this.#ring[this.#at]!)
-      sorted.copyWithin(out, out + 1, this.#size)
-      this.#size--
-    }
     const into = this.#lowerBound(value)
-    sorted.copyWithin(into + 1, into, this.#size)
-    sorted[into] = value
-    this.#size++
+    // A place is free where the oldest one stood, or at the end; what lies between it and the new one's makes room.
+    const free = this.#size < this.#ring.length ? this.#size : this.#lowerBound(this.#ring[this.#at]!)
+    if (free < into) {
+      sorted.copyWithin(free, free + 1, into)
+      sorted[into - 1] = value
+    } else {
+      sorted.copyWithin(into + 1, into, free)
+      sorted[into] = value
+    }
+    if (this.#size < this.#ring.length) this.#size++
     this.#ring[this.#at] = value
     this.#at = (this.#at + 1) % this.#ring.length
   }
