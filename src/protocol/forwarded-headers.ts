@@ -26,17 +26,17 @@ const UNSAFE = /[\x00-\x08\x0a-\x1f\x7f]/
 
 /**
  * Headers for a backend out of a client's: an allow-list, less what `Connection` names. The caller adds host, length,
- * accept-encoding and the backend's own key. The result has no prototype.
+ * accept-encoding and the backend's own key. Names and values in turn.
  */
-export function headersToBackend (headers: Headers, passCredentials: boolean): Record<string, string> {
+export function headersToBackend (headers: Headers, passCredentials: boolean): string[] {
   const dropped = connectionNames(headers)
-  const out = Object.create(null) as Record<string, string>
+  const out: string[] = []
   for (const name of Object.keys(headers)) {
     if (!TO_BACKEND.has(name) && !(passCredentials && CREDENTIALS.has(name))) continue
     if (dropped.has(name)) continue
     const value = headers[name]
     const text = typeof value === 'string' ? value : value?.join(', ')
-    if (text !== undefined && !UNSAFE.test(text)) out[name] = text
+    if (text !== undefined && !UNSAFE.test(text)) out.push(name, text)
   }
   return out
 }

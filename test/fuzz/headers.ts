@@ -23,9 +23,10 @@ function checkHeaders (given: Record<string, string | string[]>): void {
   ok(trace === undefined || /^[0-9a-f]{32}$/.test(trace.traceId))
   ok(trace?.state === undefined || isHeaderSafe(trace.state))
   const up = headersToBackend(given, false)
-  for (const name of ['cookie', 'authorization', 'connection', 'x-slo-class', 'constructor']) equal(up[name], undefined)
-  for (const out of [up, headersToClient(given)]) {
-    for (const value of Object.values(out).flat()) notEqual(/[\r\n\0]/.test(value as string), true)
+  const names = up.filter((_, i) => i % 2 === 0)
+  for (const name of ['cookie', 'authorization', 'connection', 'x-slo-class', 'constructor']) equal(names.includes(name), false)
+  for (const out of [up, Object.values(headersToClient(given))]) {
+    for (const value of out.flat()) notEqual(/[\r\n\0]/.test(value as string), true)
   }
 }
 

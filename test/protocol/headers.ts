@@ -45,9 +45,9 @@ t.test('S6, R25: to a backend goes what is on the list, credentials only by pass
     'x-slo-class': 'chat', 'x-data-parallel-rank': '3', 'x-forwarded-for': '1.2.3.4', 'content-type': 'application/json', 'x-request-id': 'r', traceparent: 't', accept: 'a\r\nx: y', 'transfer-encoding': 'chunked',
     'accept-encoding': 'gzip', 'content-length': '5', __proto__: 'x', constructor: 'y',
   }
-  t.strictSame({ ...headersToBackend(headers, false) }, { 'content-type': 'application/json', 'x-request-id': 'r' })
-  t.strictSame({ ...headersToBackend(headers, true) }, { authorization: 'Bearer secret', 'x-api-key': 'secret', 'content-type': 'application/json', 'x-request-id': 'r' })
-  t.equal(Object.getPrototypeOf(headersToBackend({}, false)), null)
+  t.strictSame(headersToBackend(headers, false), ['content-type', 'application/json', 'x-request-id', 'r'])
+  t.strictSame(headersToBackend(headers, true), ['authorization', 'Bearer secret', 'x-api-key', 'secret', 'content-type', 'application/json', 'x-request-id', 'r'])
+  t.strictSame(headersToBackend({}, false), [])
 })
 
 t.test('S10, S11, R23: to the client goes all but what belongs to a connection or to the gateway', async t => {

@@ -1,5 +1,5 @@
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
-import type { BackendId, RequestSpec } from '../../core/index.js'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { BackendId, Clock, RequestSpec } from '../../core/index.js'
 import {
   checkLimits, endpointOf, headersToBackend, readRequestFields, readTraceContext, SCHEDULED_PATHS, traceparentOf,
   type Dialect, type Endpoint, type RequestFields, type RequestProblem, type TraceContext,
@@ -19,29 +19,29 @@ const NO_HEADERS: readonly string[] = []
 
 /** Everything that is scheduled: read, classify, promise, and over to the runtime, which answers. */
 export const generation: FastifyPluginAsync<DataPlaneOptions> = async (app, { runtime, fleet, clock, newId }) => {
+  const unfit = (dialect: Dialect) => unfitFor(dialect, () => fleet.backends)
   for (const path of SCHEDULED_PATHS) {
     const endpoint = endpointOf('POST', path)!
     app.post(path, (request, reply) => {
-      const bodyReadAtMs = clock.now()
-      const job = jobOf(request, path, endpoint, bodyReadAtMs, newId, dialect => unfitFor(dialect, () => fleet.backends))
-      // Last of all checks: what is refused for any other reason uses nothing of the tenant's limits.
-      const permit = admit(request.tenant, chargeOf(job.fields), clock)
+      const job = jobOf(request, reply, path, endpoint, { clock, newId, unfit })
       // From here on the answer is the runtime's: it writes to the socket, past the framework.
       reply.hijack()
       // The framework keeps its request until the answer has ended; the body is needed only until that has begun.
       request.body = undefined
-      runtime.submit({
-        ...job,
-        client: new ClientStream(reply.raw),
-        limitHeaders: request.tenant.limits?.headers(clock.now()) ?? NO_HEADERS,
-        onEnd: permit === undefined ? undefined : timeline => { settle(permit, timeline, clock) },
-      })
+      runtime.submit(job)
     })
   }
 }
 
+interface Means {
+  readonly clock: Clock
+  newId(): string
+  unfit(dialect: Dialect): readonly BackendId[] | undefined
+}
+
 /** All that is known of a request before it is scheduled; throws where it is not valid. */
-function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, bodyReadAtMs: number, newId: () => string, unfit: (dialect: Dialect) => readonly BackendId[] | undefined): Omit<Job, 'client' | 'limitHeaders' | 'onEnd'> {
+function jobOf(request: FastifyRequest, reply: FastifyReply, path: string, endpoint: Endpoint, { clock, newId, unfit }: Means): Job {
+  const bodyReadAtMs = clock.now()
   const { tenant, settings: current, requestId, receivedAtMs, wallTimeMs } = request
   const { headers } = request.raw
   const read = readRequestFields(endpoint, (request.body as Buffer | undefined) ?? NO_BODY)
@@ -55,6 +55,8 @@ function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, bodyRe
   const query = request.raw.url!.indexOf('?')
   const caller = readTraceContext(headers)
   const trace = current.config.telemetry.otlp_endpoint === undefined ? undefined : traceOf(caller, newId)
+  // Last of all checks: what is refused for any other reason uses nothing of the tenant's limits.
+  const permit = admit(tenant, chargeOf(fields), clock)
   return {
     spec: specOf(requestId, tenant.name, receivedAtMs, fields, promised, unfit(fields.dialect)),
     fields,
@@ -67,12 +69,15 @@ function jobOf(request: FastifyRequest, path: string, endpoint: Endpoint, bodyRe
     body,
     headers: upstreamHeaders(request, current.credentialsPassed, trace !== undefined),
     credentialsPassed: current.credentialsPassed,
+    client: new ClientStream(reply.raw),
     givesUpAtMs: promised.clientTimeoutMs === undefined ? undefined : receivedAtMs + promised.clientTimeoutMs,
     requestId,
     wallTimeMs,
     bodyReadAtMs,
     traceparent: trace !== undefined ? traceparentOf(trace.traceId, trace.spanId, trace.flags) : caller === undefined ? undefined : traceparentOf(caller.traceId, caller.parentId, caller.flags),
     trace,
+    limitHeaders: tenant.limits?.headers(clock.now()) ?? NO_HEADERS,
+    onEnd: permit === undefined ? undefined : timeline => { settle(permit, timeline, clock) },
   }
 }
 
@@ -107,7 +112,10 @@ function specOf(id: string, tenant: string, receivedAtMs: number, fields: Reques
 function upstreamHeaders(request: FastifyRequest, credentialsPassed: boolean, traced: boolean): string[] {
   const out = ['accept-encoding', 'identity', 'x-request-id', request.requestId]
   const passing = headersToBackend(request.raw.headers, credentialsPassed)
-  for (const name of Object.keys(passing)) if (name !== 'x-request-id' && !(traced && name === 'traceparent')) out.push(name, passing[name]!)
+  for (let i = 0; i < passing.length; i += 2) {
+    const name = passing[i]!
+    if (name !== 'x-request-id' && !(traced && name === 'traceparent')) out.push(name, passing[i + 1]!)
+  }
   return out
 }
 

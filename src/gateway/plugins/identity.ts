@@ -30,6 +30,8 @@ export const identity = fp<IdentityOptions>(async (app, { clock, wallClock, newI
   app.decorateRequest('tenant')
   app.decorateRequest('settings')
   app.decorateRequest('passthrough')
+  /** The host that the latest request named validly: nearly all name the same. */
+  let knownHost: string | undefined
   app.addHook('onRequest', (request, reply, done) => {
     const { headers } = request.raw
     request.receivedAtMs = clock.now()
@@ -39,7 +41,8 @@ export const identity = fp<IdentityOptions>(async (app, { clock, wallClock, newI
     request.settings = settings.current
     void reply.header('x-request-id', request.requestId)
     if (request.raw.url!.charCodeAt(0) !== SLASH) return done(new GatewayError('invalid_request', 'The request target must be a path, such as /v1/chat/completions; the gateway is no forward proxy.'))
-    if (!isValidHost(headers.host) || isRepeated('host', request.raw.rawHeaders)) return done(new GatewayError('invalid_request', 'There must be one Host header, a host name or address with or without a port.'))
+    if ((headers.host === undefined || headers.host !== knownHost) && !isValidHost(headers.host) || isRepeated('host', request.raw.rawHeaders)) return done(new GatewayError('invalid_request', 'There must be one Host header, a host name or address with or without a port.'))
+    knownHost = headers.host
     try {
       request.tenant = request.settings.authenticate(headers)
     } catch (error) {

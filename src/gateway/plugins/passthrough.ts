@@ -77,7 +77,7 @@ export const passthrough: FastifyPluginAsync<DataPlaneOptions & { readonly calls
         const { backend, ticket } = passthrough!
         const length = headers['content-length']
         return {
-          ...headersToBackend(request.headers, credentialsPassed),
+          ...byName(headersToBackend(request.headers, credentialsPassed)),
           'accept-encoding': 'identity',
           'x-request-id': (request as FastifyRequest).requestId,
           ...(length === undefined ? {} : { 'content-length': String(length) }),
@@ -92,6 +92,13 @@ export const passthrough: FastifyPluginAsync<DataPlaneOptions & { readonly calls
       onError: (reply, { error }) => { void reply.send(upstreamError(error)) },
     },
   })
+}
+
+/** @param pairs names and values in turn. */
+function byName(pairs: readonly string[]): Record<string, string> {
+  const out = Object.create(null) as Record<string, string>
+  for (let i = 0; i < pairs.length; i += 2) out[pairs[i]!] = pairs[i + 1]!
+  return out
 }
 
 /** Bodies of the allow-list are nobody's business, unless the tenant may use certain models only. */
