@@ -3,6 +3,7 @@ import { createStreamMeter, errorEvent, readAnswer, type StreamMeter } from '../
 import type { ClientFeeder } from './client-stream.js'
 import type { Abortable, ResponseHandler } from './http1/connection.js'
 import { readResponseHead, streamHead, type ResponseHead } from './headers.js'
+import { joined } from './joined.js'
 import { UNSWEPT, type Sweep, type Swept } from './sweep.js'
 import type { AttemptOwner, AttemptRequest, AttemptTimeouts, ClientSide } from './types.js'
 import type { Upstream } from './upstream.js'
@@ -284,7 +285,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
       this.#client.end()
     } else {
       this.#committed = true
-      this.#client.answer(this.#status, this.#owner.headers(this.#head!.forwarded), Buffer.concat(this.#held, this.#heldBytes))
+      this.#client.answer(this.#status, this.#owner.headers(this.#head!.forwarded), joined(this.#held, this.#heldBytes))
     }
     this.#end(undefined)
   }
@@ -292,7 +293,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   #completeRefusal(): void {
     const judged = verdict.judgeStatus(this.#status, this.#credentialsPassed)
     const refusal = judged.verdict === 'client_error'
-      ? { status: this.#status, headers: this.#head!.forwarded, body: Buffer.concat(this.#held, this.#heldBytes) }
+      ? { status: this.#status, headers: this.#head!.forwarded, body: joined(this.#held, this.#heldBytes) }
       : undefined
     this.#end(judged, refusal)
   }

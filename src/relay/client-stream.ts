@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Ms } from '../core/index.js'
+import { joined } from './joined.js'
 import { leaveTogether, type Writer } from './turn.js'
 import type { Failure } from './verdict.js'
 
@@ -170,7 +171,7 @@ export class ClientStream implements Writer {
       for (const piece of pieces) {
         if (!this.#raw.write(piece)) this.#block(socket)
       }
-    } else if (!socket.write(this.#raw.chunkedEncoding ? frame(pieces, size) : join(pieces, size))) {
+    } else if (!socket.write(this.#raw.chunkedEncoding ? frame(pieces, size) : joined(pieces, size))) {
       this.#block(socket)
     }
   }
@@ -212,8 +213,4 @@ function frame(pieces: readonly Buffer[], size: number): Buffer {
   for (const piece of pieces) at += piece.copy(out, at)
   CRLF.copy(out, at)
   return out
-}
-
-function join(pieces: readonly Buffer[], size: number): Buffer {
-  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, size)
 }

@@ -1,47 +1,70 @@
-import PQueue from 'p-queue'
 import type { BackendId, Clock, Ms } from '../core/index.js'
 import type { Fleet, FleetBackend } from '../fleet/index.js'
 import { Upstream } from '../relay/index.js'
 import type { Lease } from './lease.js'
 
-/** How attempts reach one backend: its connections, and the executor that bounds what runs on it. */
+/** An attempt that is to run, and where its place is asked for. */
+interface Waiting {
+  readonly lease: Lease
+  readonly start: () => void
+}
+
+/**
+ * How attempts reach one backend: its connections, and a structural bound beside the scheduler's judgement: were the ledger ever wrong, no
+ * more than this runs. It never orders anything: what it is given starts at once as long as the scheduler keeps to the cap.
+ */
 export class BackendLink {
   readonly upstream: Upstream
   readonly backend: FleetBackend
-  /**
-   * A structural bound beside the scheduler's judgement: were the ledger ever wrong, no more than this runs. It never
-   * orders anything: what it is given starts at once as long as the scheduler keeps to the cap.
-   */
-  readonly #executor: PQueue
+  #most: number
+  #running = 0
+  readonly #waiting: Waiting[] = []
+  #idle: (() => void) | undefined
 
   constructor(backend: FleetBackend, connectTimeoutMs: Ms, maxInflight: number | undefined, clock: Clock) {
     this.backend = backend
     this.upstream = new Upstream(backend, connectTimeoutMs, clock)
-    this.#executor = new PQueue({ concurrency: maxInflight ?? Infinity })
+    this.#most = maxInflight ?? Infinity
   }
 
   /** What a reload may change. */
   configure(connectTimeoutMs: Ms, maxInflight: number | undefined): void {
     this.upstream.connectTimeoutMs = connectTimeoutMs
-    this.#executor.concurrency = maxInflight ?? Infinity
+    this.#most = maxInflight ?? Infinity
+    this.#fill()
   }
 
   get running(): number {
-    return this.#executor.pending
+    return this.#running
   }
 
   /** `start` is called when there is room, unless the lease was released before; the place is held until the lease is released. */
   run(lease: Lease, start: () => void): void {
-    void this.#executor.add(() => new Promise<void>(resolve => {
-      if (lease.released) return resolve()
-      lease.hold(resolve)
+    this.#waiting.push({ lease, start })
+    this.#fill()
+  }
+
+  /** A lease that held a place here is released. What waits begins when its releaser is done. */
+  leave(): void {
+    this.#running--
+    if (this.#waiting.length > 0) queueMicrotask(() => { this.#fill() })
+    else if (this.#running === 0) this.#idle?.()
+  }
+
+  #fill(): void {
+    while (this.#running < this.#most && this.#waiting.length > 0) {
+      const { lease, start } = this.#waiting.shift()!
+      if (lease.released) continue
+      this.#running++
+      lease.hold(this)
       start()
-    }))
+    }
+    if (this.#running === 0) this.#idle?.()
   }
 
   /** What runs may finish; then the connections close. */
   async retire(): Promise<void> {
-    await this.#executor.onIdle()
+    if (this.#running > 0) await new Promise<void>(resolve => { this.#idle = resolve })
     await this.upstream.close()
   }
 }

@@ -1,12 +1,17 @@
 import type { BackendId, Ms } from '../core/index.js'
 import type { Attempt } from '../relay/index.js'
 
-/** Everything that one attempt holds: its place in the backend's executor, its count, its upstream call. Released exactly once, here. */
+/** Where a lease holds a place. */
+export interface Place {
+  leave(): void
+}
+
+/** Everything that one attempt holds: its place at the backend, its count, its upstream call. Released exactly once, here. */
 export class Lease {
   readonly backend: BackendId
   readonly dispatchedAtMs: Ms
   attempt: Attempt | undefined
-  #release: (() => void) | undefined
+  #place: Place | undefined
 
   constructor(backend: BackendId, dispatchedAtMs: Ms) {
     this.backend = backend
@@ -19,9 +24,9 @@ export class Lease {
 
   #released = false
 
-  /** Called when the executor lets the attempt run; what it holds until `release`. */
-  hold(release: () => void): void {
-    this.#release = release
+  /** Called when the attempt may run; the place is held until `release`. */
+  hold(place: Place): void {
+    this.#place = place
   }
 
   /** False when it had been released before. */
@@ -29,7 +34,7 @@ export class Lease {
     if (this.#released) return false
     this.#released = true
     this.attempt = undefined
-    this.#release?.()
+    this.#place?.leave()
     return true
   }
 }

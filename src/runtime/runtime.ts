@@ -151,11 +151,13 @@ export class Runtime implements RunListener {
     this.#events.push(event)
     if (this.#feeding) return
     this.#feeding = true
+    let told = 0
     try {
-      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-        for (const decision of this.#scheduler.handle(next, this.#clock.now())) this.#carryOut(decision)
+      while (told < this.#events.length) {
+        for (const decision of this.#scheduler.handle(this.#events[told++]!, this.#clock.now())) this.#carryOut(decision)
       }
     } finally {
+      this.#events.splice(0, told)
       this.#feeding = false
     }
   }
