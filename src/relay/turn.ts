@@ -15,9 +15,9 @@ export interface Closed {
 }
 
 /** Enough to share what waking costs, and few enough that a first token does not wait for a crowd of requests to be read. */
-const MOST_WRITERS = 4
-/** Decided upon one after the other, so that the code for it is fetched once; few enough that the first does not wait for a crowd. */
-const MOST_ENTRANTS = 8
+const MOST_WRITERS = 8
+/** Decided upon one after the other, so that the code for it is fetched once; few enough that the first does not wait for a crowd to be read. */
+const MOST_ENTRANTS = 16
 
 /** Work of one kind that has gathered in this turn of the loop. */
 class Gathering<T> {
