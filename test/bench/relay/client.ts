@@ -14,6 +14,8 @@ export interface ClientOrder {
   readonly rate: number
   /** Events per stream before the next one starts on the same connection; 0 = one endless stream. */
   readonly events: number
+  /** The first streams begin at random moments of this long; the next ones follow them. */
+  readonly spreadMs: number
   readonly promptBytes: number
   readonly warmupMs: number
   readonly measureMs: number
@@ -44,6 +46,7 @@ export function quantiles (valuesUs: readonly number[]): Quantiles {
 }
 
 const END = Buffer.from('0\r\n\r\n')
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024)
 let socketsOfRun: Socket[] = []
 
 function requestBytes (order: ClientOrder, promptBytes: number, stream: boolean, events: number, rate: number): Buffer {
@@ -65,10 +68,13 @@ async function run (order: ClientOrder): Promise<ClientReport> {
   const periodUs = 1e6 / order.rate
 
   const open = (onData: (chunk: Buffer, nowUs: number) => void, onConnect: (socket: Socket) => void): void => {
-    const socket = connect({ port: order.port, host: '127.0.0.1', noDelay: true })
+    const socket = connect({
+      port: order.port, host: '127.0.0.1', noDelay: true,
+      // Read where it lands: what a client that collects garbage does to delays is none of a proxy's doing.
+      onread: { buffer: READ_BUFFER, callback: bytes => { onData(READ_BUFFER.subarray(0, bytes), microseconds()); return true } },
+    })
     socketsOfRun.push(socket)
     socket.once('connect', () => onConnect(socket))
-    socket.on('data', chunk => onData(chunk, microseconds()))
     socket.on('error', () => { if (!stopped) errors++ })
   }
 
@@ -101,7 +107,7 @@ async function run (order: ClientOrder): Promise<ClientReport> {
         if (pauseMs > 0) setTimeout(send, pauseMs)
         else send()
       }
-    }, opened => { socket = opened; setTimeout(send, Math.random() * (order.kind === 'idle' ? 2000 : 500)) })
+    }, opened => { socket = opened; setTimeout(send, Math.random() * order.spreadMs) })
   }
 
   const requester = (bytes: Buffer): void => {

@@ -84,6 +84,8 @@ const ROWS: readonly { title: string, scenario: string, unit: string, measure: M
   { title: 'event delay p99, 500 × 50/s', scenario: '500x50', unit: 'ms', measure: s => s.report.delayMs.p99 },
   { title: 'event delay p99.9, 500 × 50/s', scenario: '500x50', unit: 'ms', measure: s => s.report.delayMs.p999 },
   { title: 'time to first token p99, 500 × 50/s', scenario: '500x50', unit: 'ms', measure: s => s.report.ttftMs.p99 },
+  { title: 'event delay p99, 500 × 50/s in bursts', scenario: '500burst', unit: 'ms', measure: s => s.report.delayMs.p99 },
+  { title: 'time to first token p99, 500 × 50/s in bursts', scenario: '500burst', unit: 'ms', measure: s => s.report.ttftMs.p99 },
   { title: 'CPU per event, 200 × 50/s', scenario: '200x50', unit: 'µs', measure: cpuPerEventUs },
   { title: 'time to first token p50, 200 × 50/s', scenario: '200x50', unit: 'ms', measure: s => s.report.ttftMs.p50 },
   { title: 'time to first token p99, 200 × 50/s', scenario: '200x50', unit: 'ms', measure: s => s.report.ttftMs.p99 },
@@ -133,8 +135,9 @@ export function markdown (samples: readonly Sample[], about: { reps: number, com
 
 Made by \`${about.command.trim()}\`: ${about.reps} repetitions, interleaved, every proxy alone on one core of
 ${cpus()[0]?.model ?? 'an unknown processor'}, load client and synthetic upstream on the other, Node ${process.version}. \`direct\` is the upstream without a proxy:
-what it shows is the floor of the load tool itself. Each figure is the median over the repetitions with the lowest and highest. In the first
-of them Sluice serves each load for ten seconds before it counts: a gateway runs for days, and what the engine compiles meanwhile is not what a request costs.
+what it shows is the floor of the load tool itself. Each figure is the median over the repetitions with the lowest and highest. Before the first
+every proxy serves short streams for ten seconds and requests for fifteen, as many as it can: a gateway runs for days, and what the engine compiles meanwhile is not
+what it costs. Streams begin at any time; *in bursts* all 500 of them begin within the same half second of every two.
 Figures per second *of CPU* do not depend on whether the load fills the proxy's core, so a load tool that is slower than a proxy cannot flatter it.
 
 ![CPU per event](relay.svg)

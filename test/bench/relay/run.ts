@@ -10,7 +10,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { ClientOrder, ClientReport } from './client.js'
 import { LOAD_CORE, ensureInstalled, freePort, startProxy, type Proxy, type ProxyName } from './proxies.js'
-import { SCENARIOS, type Scenario } from './scenarios.js'
+import { SCENARIOS, WARM_UP, type Scenario } from './scenarios.js'
 import { LOADS, profiled, profileMarkdown, type Breakdown, type Profiled } from './profile.js'
 import { chart, contractJson, markdown, table, type Sample } from './report.js'
 
@@ -69,9 +69,11 @@ async function measure (client: ChildProcess, proxy: Proxy, scenario: Scenario, 
   return { scenario: scenario.name, proxy: proxy.name, rep, connections: scenario.order.connections, cpuNs, heldBytes: peakBytes - restingBytes, report }
 }
 
-/** What is asked is the cost once all is compiled: a gateway runs for days. */
-function afterLongWarmup (scenario: Scenario): Scenario {
-  return { ...scenario, order: { ...scenario.order, warmupMs: 4 * scenario.order.warmupMs } }
+async function warmUp (client: ChildProcess, proxy: Proxy): Promise<void> {
+  for (const scenario of WARM_UP) {
+    process.stderr.write(`\r\x1b[K${proxy.name}: ${scenario.title}`)
+    await drive(client, proxy, scenario)
+  }
 }
 
 /** In a process that has served nothing yet: one that has grown before has room for idle streams already. */
@@ -90,11 +92,13 @@ async function profile (client: ChildProcess, upstreamPort: number): Promise<voi
   const columns = new Map([...roots.keys()].map(name => [name, [] as Breakdown[]]))
   for (const load of LOADS) {
     const scenario = SCENARIOS(flags.quick).find(({ name }) => name === load.scenario)!
-    const warm = afterLongWarmup(scenario)
     for (const [name, root] of roots) {
-      process.stderr.write(`\r\x1b[K${load.title}, ${name}`)
       const port = await freePort()
-      columns.get(name)!.push(await profiled(load, nodeFlags => startProxy('sluice', port, upstreamPort, flags.node, { root, nodeFlags }), proxy => drive(client, proxy, warm)))
+      columns.get(name)!.push(await profiled(load, nodeFlags => startProxy('sluice', port, upstreamPort, flags.node, { root, nodeFlags }), async proxy => {
+        await warmUp(client, proxy)
+        process.stderr.write(`\r\x1b[K${load.title}, ${name}`)
+        return await drive(client, proxy, scenario)
+      }))
     }
   }
   process.stderr.write('\r\x1b[K')
@@ -118,6 +122,7 @@ async function main (): Promise<void> {
   try {
     if (flags.profile) return await profile(client, upstreamPort)
     for (const name of names) proxies.push(await startProxy(name, await freePort(), upstreamPort, flags.node))
+    for (const proxy of proxies) if (proxy.name !== 'direct') await warmUp(client, proxy)
     const samples: Sample[] = []
     const total = reps * scenarios.length * proxies.length
     for (let rep = 0; rep < reps; rep++) {
@@ -126,7 +131,7 @@ async function main (): Promise<void> {
         for (let i = 0; i < proxies.length; i++) {
           const proxy = proxies[(i + rep) % proxies.length]!
           process.stderr.write(`\r\x1b[K${samples.length + 1}/${total} ${scenario.name} ${proxy.name}`)
-          samples.push(await (scenario.order.kind === 'idle' && proxy.name !== 'direct' ? measureFresh(client, proxy.name as ProxyName, upstreamPort, scenario, rep) : measure(client, proxy, rep === 0 && proxy.name.startsWith('sluice') ? afterLongWarmup(scenario) : scenario, rep)))
+          samples.push(await (scenario.order.kind === 'idle' && proxy.name !== 'direct' ? measureFresh(client, proxy.name as ProxyName, upstreamPort, scenario, rep) : measure(client, proxy, scenario, rep)))
         }
       }
     }

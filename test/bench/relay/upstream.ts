@@ -7,6 +7,9 @@ import { eventTemplate, microseconds, writeStamp, type StreamOrder } from './wir
 
 interface Stream { socket: Socket, dueUs: number, periodUs: number, left: number }
 
+/** A connection's answer that is still being written. */
+type Upstream = Socket & { stream?: Stream }
+
 const { bytes: TEMPLATE, stampAt: STAMP_AT } = eventTemplate()
 const STREAM_HEAD = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n'
 const frame = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`
@@ -44,7 +47,7 @@ function tick (): void {
   setTimeout(tick, 1)
 }
 
-function answer (socket: Socket, path: string, body: Buffer): void {
+function answer (socket: Upstream, path: string, body: Buffer): void {
   if (path === '/v1/models') socket.write(MODELS)
   else if (!path.startsWith('/v1/')) socket.write(EMPTY)
   else if (!body.includes('"stream":true')) socket.write(ANSWER)
@@ -55,17 +58,18 @@ function answer (socket: Socket, path: string, body: Buffer): void {
     socket.write(STREAM_HEAD)
     const stream: Stream = { socket, dueUs: microseconds(), periodUs, left: order.events }
     streams.add(stream)
+    socket.stream = stream
     emit(stream)
     stream.dueUs += Math.floor(Math.random() * periodUs) // phases apart, so that streams do not march in step
-    socket.once('close', () => streams.delete(stream))
   }
 }
 
-const serve = (socket: Socket) => {
+const serve = (socket: Upstream) => {
   let pending: Buffer[] = []
   let pendingBytes = 0
   let needBytes = -1
   socket.on('error', () => socket.destroy())
+  socket.once('close', () => { if (socket.stream !== undefined) streams.delete(socket.stream) })
   socket.on('data', chunk => {
     pending.push(chunk)
     pendingBytes += chunk.length
