@@ -13,6 +13,8 @@ export const UNSWEPT = -1
 /** A round so late is a standstill of this process, or of the machine. */
 const STANDSTILL_MS: Ms = 500
 const MOST_EXCUSED_ROUNDS = 50
+/** Looked at in one turn of the event loop: a tenth of a millisecond or two, behind which streams may go on. */
+const MOST_AT_ONCE = 32
 
 /**
  * One timer for all streams. A timer per chunk would be re-armed tens of thousands of times a second; a deadline that is
@@ -25,6 +27,8 @@ export class Sweep {
   readonly #intervalMs: Ms
   #lastMs: Ms = 0
   #excusedRounds = 0
+  /** The next to be looked at in the round that is on; below 0, none is. */
+  #next = -1
   #timer: NodeJS.Timeout | undefined
 
   constructor(clock: Clock, intervalMs: Ms = 100) {
@@ -61,6 +65,8 @@ export class Sweep {
   }
 
   #run(): void {
+    // Too many for one interval: the round that is on goes on.
+    if (this.#next >= 0) return
     const nowMs = this.#clock.now()
     const lateMs = nowMs - this.#lastMs - this.#intervalMs
     this.#lastMs = nowMs
@@ -70,7 +76,19 @@ export class Sweep {
       this.#excusedRounds--
       return
     }
-    // Backwards: one that leaves is replaced by one that was looked at.
-    for (let at = this.#items.length - 1; at >= 0; at--) this.#items[at]?.sweep(nowMs)
+    this.#next = this.#items.length - 1
+    this.#look()
+  }
+
+  /** A part of the round, and after a turn of the loop the next one. Backwards: one that leaves is replaced by one that was looked at. */
+  #look(): void {
+    // The round's own time: what may have held the loop up since it began is held against nobody either.
+    const nowMs = this.#lastMs
+    const upTo = this.#next - MOST_AT_ONCE
+    try {
+      while (this.#next >= 0 && this.#next > upTo) this.#items[this.#next--]?.sweep(nowMs)
+    } finally {
+      if (this.#next >= 0) setImmediate(() => { this.#look() })
+    }
   }
 }

@@ -80,3 +80,22 @@ t.test('who leaves in the middle of a round keeps nobody else from being looked 
   for (const item of items) sweep.remove(item)
   t.equal(sweep.size, 0)
 })
+
+t.test('many are looked at in parts, between which the loop turns, each of them once a round', async t => {
+  const sweep = new Sweep({ now: () => performance.now() }, 5)
+  const looks = new Map<number, number>()
+  const counts: number[] = []
+  const items = Array.from({ length: 100 }, (_, index) => ({
+    sweepAt: UNSWEPT,
+    sweep() {
+      if (looks.size === 0) setImmediate(() => { counts.push(looks.size) })
+      looks.set(index, (looks.get(index) ?? 0) + 1)
+      // As the last of the round: the next one must not begin.
+      if (looks.size === items.length) for (const item of items) sweep.remove(item)
+    },
+  }))
+  for (const item of items) sweep.add(item)
+  while (sweep.size > 0) await new Promise(resolve => setTimeout(resolve, 1))
+  t.ok(counts[0]! < 100 && counts[0]! > 0, `${counts[0]} before anybody else had a turn`)
+  t.ok([...looks.values()].every(count => count === 1))
+})
