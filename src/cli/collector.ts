@@ -9,8 +9,8 @@ const HELPED = ['concurrent-marking', 'concurrent-sweeping', 'concurrent-array-b
 
 /**
  * On a single core helpers of the collector run when the event loop does not: they make nothing shorter, cost a switch each, and a stream waits
- * for their time slices. There the loop collects by itself, in small steps: a tenth less CPU per request, and tails of half the length
- * (`npm run bench:relay`, which gives each proxy one core). To be called before there is much to collect.
+ * for their time slices. There the loop collects by itself, in small steps (`npm run bench:relay` gives each proxy one core). To be called before
+ * there is much to collect.
  */
 export function collectWithoutHelpersOnOneCore(cores = availableParallelism()): void {
   if (cores > 1) return
