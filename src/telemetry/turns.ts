@@ -5,7 +5,7 @@ import type { Clock, Ms } from '../core/index.js'
 export type Work<T = void> = Generator<undefined, T, undefined>
 
 /** Time of one turn; a piece of work is well below it. */
-const TURN_MS: Ms = 1
+const TURN_MS: Ms = 0.25
 
 /** Does one work after another, each in turns, so that none of them holds up streams for longer than a turn. */
 export class Turns {
