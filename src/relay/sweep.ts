@@ -13,7 +13,7 @@ export const UNSWEPT = -1
 /** A round so late is a standstill of this process, or of the machine. */
 const STANDSTILL_MS: Ms = 500
 const MOST_EXCUSED_ROUNDS = 50
-/** Looked at in one turn of the event loop: a tenth of a millisecond or two, behind which streams may go on. */
+/** Looked at in one turn of the event loop; between two of them streams go on. */
 const MOST_AT_ONCE = 32
 
 /**
