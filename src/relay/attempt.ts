@@ -25,7 +25,8 @@ const REFUSAL_MS: Ms = 5_000
 const MAX_INTERIM = 16
 /** What a stream holds once its head is out. */
 const NOTHING: Buffer[] = []
-const BLANK_LINE = Buffer.from('\n\n')
+/** LF LF */
+const BLANK_LINE = 0x0a0a
 
 /**
  * One attempt on one backend, told by its connection how it goes: head held until the first event that is not a comment,
@@ -57,8 +58,8 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   #committed = false
   #held: Buffer[] = []
   #heldBytes = 0
-  /** The latest bytes given to the client, to know whether they ended an event. */
-  #lastOut: Buffer | undefined
+  /** The latest two bytes given to the client, to know whether they ended an event; not the buffer, whose memory others share. */
+  #lastTwo = BLANK_LINE
   /** A whole answer's bytes, until it gets too large to be read for its usage. */
   #kept: Buffer[] | undefined = []
   #keptBytes = 0
@@ -228,16 +229,17 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   }
 
   #forward(out: Buffer | readonly Buffer[]): boolean {
-    if (Buffer.isBuffer(out)) {
-      this.#lastOut = out
-      return this.#client.write(out)
-    }
+    if (Buffer.isBuffer(out)) return this.#give(out)
     let keepsUp = true
-    for (const piece of out) {
-      this.#lastOut = piece
-      keepsUp = this.#client.write(piece)
-    }
+    for (const piece of out) keepsUp = this.#give(piece)
     return keepsUp
+  }
+
+  #give(bytes: Buffer): boolean {
+    const { length } = bytes
+    if (length >= 2) this.#lastTwo = bytes[length - 2]! << 8 | bytes[length - 1]!
+    else if (length === 1) this.#lastTwo = (this.#lastTwo & 0xff) << 8 | bytes[0]!
+    return this.#client.write(bytes)
   }
 
   #completeStream(): void {
@@ -342,8 +344,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
     const goesOn = this.#committed && this.#client.goesOn(failure)
     if (this.#committed && !goesOn) {
       if (this.#phase === 'stream') {
-        const midEvent = this.#lastOut !== undefined && !this.#lastOut.subarray(-2).equals(BLANK_LINE)
-        this.#client.write(errorEvent(this.#dialect, failure.code ?? 'backend_error', failure.detail, midEvent))
+        this.#client.write(errorEvent(this.#dialect, failure.code ?? 'backend_error', failure.detail, this.#lastTwo !== BLANK_LINE))
         this.#client.end()
       } else {
         this.#client.cut()

@@ -19,11 +19,13 @@ const MOST_WRITERS = 8
 /** Decided upon one after the other, so that the code for it is fetched once; few enough that the first does not wait for a crowd to be read. */
 const MOST_ENTRANTS = 16
 
-/** Work of one kind that has gathered in this turn of the loop. */
+/** Work of one kind that has gathered in this turn of the loop. Its array stays: a new one for every few events would be much of what streams allocate. */
 class Gathering<T> {
   readonly #most: number
   readonly #act: (item: T) => void
-  #items: T[] = []
+  readonly #items: (T | undefined)[] = []
+  #count = 0
+  #running = false
 
   constructor(most: number, act: (item: T) => void) {
     this.#most = most
@@ -31,23 +33,33 @@ class Gathering<T> {
   }
 
   add(item: T): void {
-    if (this.#items.push(item) === this.#most) this.run()
+    this.#items[this.#count++] = item
+    if (this.#count === this.#most && !this.#running) this.run()
     else schedule()
   }
 
   run(): void {
-    const items = this.#items
-    if (items.length === 0) return
-    this.#items = []
+    if (this.#running || this.#count === 0) return
+    this.#running = true
+    // What comes meanwhile waits for the next turn.
+    const count = this.#count
     let done = 0
     try {
-      while (done < items.length) this.#act(items[done++]!)
-    } finally {
-      // One that fails must not take those behind it along.
-      if (done < items.length) {
-        this.#items = [...items.slice(done), ...this.#items]
-        schedule()
+      while (done < count) {
+        const item = this.#items[done]!
+        this.#items[done++] = undefined
+        this.#act(item)
       }
+    } finally {
+      this.#running = false
+      // One that fails must not take those behind it along.
+      const left = this.#count - done
+      for (let at = 0; at < left; at++) {
+        this.#items[at] = this.#items[done + at]
+        this.#items[done + at] = undefined
+      }
+      this.#count = left
+      if (left > 0) schedule()
     }
   }
 }

@@ -34,6 +34,7 @@ export class Runtime implements RunListener {
   readonly #loop: LoopWatch
   readonly #runs = new ById<Run>()
   readonly #links: BackendLinks
+  /** What carrying out the present event's decisions has brought about. */
   readonly #events: SchedulerEvent[] = []
   readonly #idle: (() => void)[] = []
   readonly #unsubscribe: () => void
@@ -148,16 +149,16 @@ export class Runtime implements RunListener {
 
   /** One event at a time: what carrying out a decision brings about waits until that one is done. */
   #feed(event: SchedulerEvent): void {
-    this.#events.push(event)
-    if (this.#feeding) return
+    if (this.#feeding) {
+      this.#events.push(event)
+      return
+    }
     this.#feeding = true
-    let told = 0
     try {
-      while (told < this.#events.length) {
-        for (const decision of this.#scheduler.handle(this.#events[told++]!, this.#clock.now())) this.#carryOut(decision)
+      for (let next: SchedulerEvent | undefined = event; next !== undefined; next = this.#events.shift()) {
+        for (const decision of this.#scheduler.handle(next, this.#clock.now())) this.#carryOut(decision)
       }
     } finally {
-      this.#events.splice(0, told)
       this.#feeding = false
     }
   }

@@ -63,8 +63,8 @@ export class ConnectionError extends Error {
 }
 
 /**
- * Every read of every plain connection lands here first: Node would otherwise set 64 KiB aside per read. What was read is
- * copied out at once, which for the few hundred bytes of an event is the smaller cost.
+ * Every read of every plain connection lands here: Node would otherwise set 64 KiB aside per read. The parser copies out what is to stay,
+ * which for the few hundred bytes of an event is the smaller cost.
  */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024)
 
@@ -95,13 +95,13 @@ export class Connection implements ResponseSink, Writer {
     const plain = tls === undefined
     const where = names === undefined ? { host, port } : { host, port, lookup: names.lookup }
     this.#socket = plain
-      ? connectTcp({ ...where, noDelay: true, keepAlive: true, onread: { buffer: READ_BUFFER, callback: bytesRead => this.#onRead(Buffer.from(READ_BUFFER.subarray(0, bytesRead))) } })
+      ? connectTcp({ ...where, noDelay: true, keepAlive: true, onread: { buffer: READ_BUFFER, callback: bytesRead => this.#onRead(READ_BUFFER, bytesRead) } })
       : connectTls({ ...where, ...(isIP(host) > 0 ? {} : { servername: host }), rejectUnauthorized: true, ALPNProtocols: ['http/1.1'], ...tls })
     const timer = setTimeout(() => this.#socket.destroy(new ConnectionError('ERR_CONNECT_TIMEOUT', `no connection within ${connectTimeoutMs} ms`)), connectTimeoutMs)
     this.#socket.once(plain ? 'connect' : 'secureConnect', () => {
       clearTimeout(timer)
       this.#address = this.#socket.remoteAddress
-      if (!plain) this.#socket.setNoDelay(true).setKeepAlive(true).on('data', (bytes: Buffer) => this.#onRead(bytes))
+      if (!plain) this.#socket.setNoDelay(true).setKeepAlive(true).on('data', (bytes: Buffer) => this.#onRead(bytes, bytes.length))
       this.#opened()?.ready(this)
     })
     this.#socket.on('error', error => {
@@ -184,10 +184,10 @@ export class Connection implements ResponseSink, Writer {
 
   // What the socket says.
 
-  #onRead(bytes: Buffer): boolean {
+  #onRead(bytes: Buffer, end: number): boolean {
     try {
       if (this.#handler === undefined) throw new ResponseError('the backend sent bytes that belong to no answer')
-      this.#parser.execute(bytes)
+      this.#parser.execute(bytes, end)
     } catch (error) {
       if (!(error instanceof ResponseError)) throw error
       this.#fail(error)

@@ -7,7 +7,7 @@
 export interface ResponseSink {
   /** `raw`: names as they came and values, in turn. */
   onHead(status: number, raw: string[]): void
-  /** Bytes of the body without framing; a view into what was given to `execute`. */
+  /** Bytes of the body without framing: a copy that may be kept, whatever becomes of what was given to `execute`. */
   onBody(bytes: Buffer): void
   /** `reusable`: the connection may carry another request. */
   onEnd(reusable: boolean): void
@@ -27,8 +27,8 @@ const MAX_EXTRA_BYTES = 16 * 1024
 const NO_BYTES = Buffer.alloc(0)
 
 const STATUS_LINE = /^HTTP\/1\.([01]) (\d{3})(?: [^\r\n]*)?$/
-const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
+/** All of them at once: two expressions for each cost three times as much. */
+const FIELDS = /^(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*)*$/
 const DECIMAL = /^\d{1,15}$/
 
 export class ResponseParser {
@@ -63,19 +63,21 @@ export class ResponseParser {
     return this.#state !== State.Head || this.#head.length > 0
   }
 
-  /** @throws ResponseError where the bytes are no valid answer; the connection is then to be destroyed. */
-  execute(bytes: Buffer): void {
+  /**
+   * Takes `bytes` up to `end`.
+   * @throws ResponseError where the bytes are no valid answer; the connection is then to be destroyed.
+   */
+  execute(bytes: Buffer, end = bytes.length): void {
     let at = 0
-    const end = bytes.length
     while (at < end) {
       switch (this.#state) {
         case State.Head:
-          at = this.#readHead(bytes, at)
+          at = this.#readHead(bytes, at, end)
           break
         case State.Length: {
           const take = Math.min(this.#left, end - at)
           this.#left -= take
-          this.#sink.onBody(take === end ? bytes : bytes.subarray(at, at + take))
+          this.#sink.onBody(copied(bytes, at, at + take))
           at += take
           if (this.#left === 0) this.#finish()
           break
@@ -111,7 +113,7 @@ export class ResponseParser {
         case State.ChunkData: {
           const take = Math.min(this.#left, end - at)
           this.#left -= take
-          this.#sink.onBody(bytes.subarray(at, at + take))
+          this.#sink.onBody(copied(bytes, at, at + take))
           at += take
           if (this.#left === 0) this.#state = State.ChunkDataCr
           break
@@ -125,10 +127,10 @@ export class ResponseParser {
           this.#state = State.ChunkSize
           break
         case State.Trailer:
-          at = this.#skipTrailer(bytes, at)
+          at = this.#skipTrailer(bytes, at, end)
           break
         case State.UntilClose:
-          this.#sink.onBody(at === 0 ? bytes : bytes.subarray(at))
+          this.#sink.onBody(copied(bytes, at, end))
           return
         case State.Done:
           throw new ResponseError('the backend sent bytes that belong to no answer')
@@ -145,35 +147,38 @@ export class ResponseParser {
   }
 
   /** Takes what belongs to the head; answers where the rest begins. */
-  #readHead(bytes: Buffer, at: number): number {
+  #readHead(bytes: Buffer, at: number, end: number): number {
     const before = this.#head.length
-    const all = before === 0 ? bytes.subarray(at) : Buffer.concat([this.#head, bytes.subarray(at)])
-    const end = all.indexOf('\r\n\r\n', Math.max(0, before - 3), 'latin1')
-    if (end < 0 ? all.length > MAX_HEAD_BYTES : end > MAX_HEAD_BYTES) throw new ResponseError(`the head of the answer is larger than ${MAX_HEAD_BYTES} bytes`)
-    if (end < 0) {
+    const all = before === 0 ? bytes.subarray(at, end) : Buffer.concat([this.#head, bytes.subarray(at, end)])
+    const headEnd = all.indexOf('\r\n\r\n', Math.max(0, before - 3), 'latin1')
+    if (headEnd < 0 ? all.length > MAX_HEAD_BYTES : headEnd > MAX_HEAD_BYTES) throw new ResponseError(`the head of the answer is larger than ${MAX_HEAD_BYTES} bytes`)
+    if (headEnd < 0) {
       this.#head = before === 0 ? Buffer.from(all) : all
-      return bytes.length
+      return end
     }
     this.#head = NO_BYTES
-    this.#begin(all.toString('latin1', 0, end))
-    return at + end + 4 - before
+    this.#begin(all.toString('latin1', 0, headEnd))
+    return at + headEnd + 4 - before
   }
 
   #begin(head: string): void {
-    const lines = head.split('\r\n')
-    const status = STATUS_LINE.exec(lines[0]!)
+    let end = head.indexOf('\r\n')
+    if (end < 0) end = head.length
+    const status = STATUS_LINE.exec(head.slice(0, end))
     if (status === null) throw new ResponseError('the answer does not begin with an HTTP/1.1 status line')
+    if (!FIELDS.test(head.slice(end))) throw new ResponseError('a header of the answer is malformed')
     const code = Number(status[2])
     const raw: string[] = []
     let length: string | undefined
     let encoding: string | undefined
     let connection = ''
-    for (let i = 1; i < lines.length; i++) {
-      const line = lines[i]!
-      const colon = line.indexOf(':')
-      const name = line.slice(0, colon)
-      const value = line.slice(colon + 1).trim()
-      if (colon <= 0 || !FIELD_NAME.test(name) || !FIELD_VALUE.test(value)) throw new ResponseError('a header of the answer is malformed')
+    while (end < head.length) {
+      const start = end + 2
+      const colon = head.indexOf(':', start)
+      end = head.indexOf('\r\n', colon)
+      if (end < 0) end = head.length
+      const name = head.slice(start, colon)
+      const value = head.slice(colon + 1, end).trim()
       raw.push(name, value)
       switch (name.length) {
         case 10: if (name.toLowerCase() === 'connection') connection += `,${value.toLowerCase()}`; break
@@ -216,8 +221,8 @@ export class ResponseParser {
     if (bodiless || (this.#state === State.Length && this.#left === 0)) this.#finish()
   }
 
-  #skipTrailer(bytes: Buffer, from: number): number {
-    for (let at = from; at < bytes.length; at++) {
+  #skipTrailer(bytes: Buffer, from: number, end: number): number {
+    for (let at = from; at < end; at++) {
       if (++this.#extra > MAX_EXTRA_BYTES) throw new ResponseError('the trailers of the answer are too long')
       const byte = bytes[at]!
       if (byte === LF) {
@@ -230,11 +235,17 @@ export class ResponseParser {
         this.#lineStarted = true
       }
     }
-    return bytes.length
+    return end
   }
 
   #finish(): void {
     this.#state = State.Done
     this.#sink.onEnd(this.#reusable)
   }
+}
+
+function copied(bytes: Buffer, from: number, to: number): Buffer {
+  const copy = Buffer.allocUnsafe(to - from)
+  bytes.copy(copy, 0, from, to)
+  return copy
 }
