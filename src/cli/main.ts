@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { collectWithoutHelpersOnOneCore } from './collector.js'
+import { setUpCollector } from './collector.js'
 import { runProcess } from './process.js'
 import { program } from './program.js'
 
-collectWithoutHelpersOnOneCore()
+setUpCollector()
 await runProcess(program)

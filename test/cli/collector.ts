@@ -1,4 +1,4 @@
-// On one core the collector works without helpers: the engine has to survive that, and what does not concern it has to stay.
+// On one core the collector works without helpers: the engine has to survive that, and what does not concern it has to stay. Nowhere are objects old from the start.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -8,8 +8,8 @@ const COLLECTOR = new URL('../../dist/cli/collector.js', import.meta.url).href
 /** Long- and short-lived objects, buffers among them, until every kind of collection has run many times; prints how many did. */
 const work = (cores: number) => `
 import { PerformanceObserver } from 'node:perf_hooks'
-import { collectWithoutHelpersOnOneCore } from ${JSON.stringify(COLLECTOR)}
-collectWithoutHelpersOnOneCore(${cores})
+import { setUpCollector } from ${JSON.stringify(COLLECTOR)}
+setUpCollector(${cores})
 const seen = new Map()
 new PerformanceObserver(list => { for (const { detail } of list.getEntries()) seen.set(detail.kind, (seen.get(detail.kind) ?? 0) + 1) }).observe({ entryTypes: ['gc'] })
 const kept = []
@@ -28,3 +28,19 @@ for (const cores of [1, 2]) {
     t.ok(Number(stdout) > 5, `${stdout.trim()} collections`)
   })
 }
+
+t.test('nothing is made old from the start, however long what came before it has lived', async t => {
+  /** Objects that live on; how many decisions on their places the engine tells of. */
+  const decisions = async (first: string) => {
+    const script = `
+${first}
+const make = i => ({ i, list: [i] })
+const kept = []
+for (let i = 0; i < 400_000; i++) kept.push(make(i))
+console.log(kept.length)`
+    const { stdout } = await promisify(execFile)(process.execPath, ['--trace-pretenuring-statistics', '--input-type=module', '--eval', script], { env: {} })
+    return stdout.match(/AllocationSite/g)?.length ?? 0
+  }
+  t.ok(await decisions('') > 0, 'it tells when it decides')
+  t.equal(await decisions(`import { setUpCollector } from ${JSON.stringify(COLLECTOR)}; setUpCollector(2)`), 0)
+})
