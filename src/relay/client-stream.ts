@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { Ms } from '../core/index.js'
 import { leaveTogether, type Writer } from './turn.js'
 import type { Failure } from './verdict.js'
+import { writeNow } from './write-now.js'
 
 const CR = 13
 const LF = 10
@@ -206,27 +207,18 @@ function flatten(raw: ServerResponse): void {
 }
 
 /** What most chunks are framed in: it stays in the processor's caches, where new memory for each would have to be fetched. */
-let scratch = Buffer.allocUnsafeSlow(16 * 1024)
-/** Its first bytes by their number: chunks of one stream are much of a size. */
-let starts: Buffer[] = []
-const MOST_STARTS = 1024
+const SCRATCH = Buffer.allocUnsafeSlow(16 * 1024)
 const MAX_FRAMING_BYTES = 12
 
 /** Writes an HTTP/1.1 chunk, framing and data in one piece. */
 function writeChunk(socket: Socket, data: Buffer): boolean {
-  // What is queued behind others, or corked, keeps its buffer.
-  if (data.length + MAX_FRAMING_BYTES > scratch.length || socket.writableLength > 0 || socket.writableCorked > 0) {
-    const own = Buffer.allocUnsafe(data.length + MAX_FRAMING_BYTES)
-    return socket.write(own.subarray(0, frame(own, data)))
+  if (data.length + MAX_FRAMING_BYTES <= SCRATCH.length && socket.writableLength === 0 && socket.writableCorked === 0) {
+    const size = frame(SCRATCH, data)
+    const taken = writeNow(socket, SCRATCH, size)
+    return taken === size || socket.write(Buffer.from(SCRATCH.subarray(taken, size)))
   }
-  const size = frame(scratch, data)
-  const keepsUp = socket.write(size < MOST_STARTS ? starts[size] ??= scratch.subarray(0, size) : scratch.subarray(0, size))
-  if (socket.writableLength > 0) {
-    // The kernel has not taken it all: the rest is sent from where it is.
-    scratch = Buffer.allocUnsafeSlow(scratch.length)
-    starts = []
-  }
-  return keepsUp
+  const own = Buffer.allocUnsafe(data.length + MAX_FRAMING_BYTES)
+  return socket.write(own.subarray(0, frame(own, data)))
 }
 
 /** Writes data with its framing to the start of `out`; answers how many bytes that are. By hand: as a string the size took longer than all the rest. */

@@ -1,23 +1,28 @@
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer as createTlsServer, get as getSecurely } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { ClientStream } from '../../src/relay/client-stream.js'
 import { settleTurn } from '../../src/relay/turn.js'
 
 /** A stream and the answer that its client gets, not read yet. */
-async function open (server: Server): Promise<{ stream: ClientStream, answer: IncomingMessage }> {
+async function open (server: Server, ca?: Buffer): Promise<{ stream: ClientStream, answer: IncomingMessage, socket: Socket }> {
   const asked = once(server, 'request') as Promise<[IncomingMessage, ServerResponse]>
-  const answered = once(get({ port: (server.address() as AddressInfo).port, agent: false }), 'response') as Promise<[IncomingMessage]>
-  const stream = new ClientStream((await asked)[1])
+  const { port } = server.address() as AddressInfo
+  const call = ca === undefined ? get({ port, agent: false }) : getSecurely({ port, host: '127.0.0.1', ca, agent: false })
+  const answered = once(call, 'response') as Promise<[IncomingMessage]>
+  const response = (await asked)[1]
+  const socket = response.socket!
+  const stream = new ClientStream(response)
   stream.head(200, ['content-type', 'text/event-stream'])
   stream.write(Buffer.from('data: first\n\n'))
   settleTurn()
-  return { stream, answer: (await answered)[0] }
+  return { stream, answer: (await answered)[0], socket }
 }
 
-async function listen (t: Test): Promise<Server> {
-  const server = createServer()
+async function listen (t: Test, server: Server = createServer()): Promise<Server> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => { server.close() })
@@ -67,23 +72,57 @@ t.test('what waits for a slow client stays what it was, whatever others are sent
   t.ok(slowText === sent.join(''), 'the slow one has its own bytes')
 })
 
-t.test('pieces of every size arrive as they were given, alone and together', async t => {
-  const server = await listen(t)
-  const { stream, answer } = await open(server)
+const SIZES = [1, 15, 16, 17, 255, 256, 257, 1011, 1012, 1023, 1024, 4095, 4096, 16_371, 16_372, 16_373, 16_384, 32_768, 32_769, 70_000]
+
+/** Every size alone, then several together. */
+async function tellInEverySize ({ stream, answer }: { stream: ClientStream, answer: IncomingMessage }): Promise<{ sent: string, got: string }> {
   const sent: string[] = ['data: first\n\n']
-  const sizes = [1, 15, 16, 17, 255, 256, 257, 1011, 1012, 1023, 1024, 4095, 4096, 16_371, 16_372, 16_373, 16_384, 32_768, 32_769, 70_000]
+  const got = read(answer)
   for (const together of [1, 2, 3]) {
-    for (let i = 0; i < sizes.length; i++) {
-      const text = String.fromCharCode(97 + i).repeat(sizes[i]!)
+    for (const [i, size] of SIZES.entries()) {
+      const text = String.fromCharCode(97 + i).repeat(size)
       sent.push(text)
       stream.write(Buffer.from(text))
-      if (i % together === 0) settleTurn()
+      if (i % together > 0) continue
+      settleTurn()
+      await new Promise(setImmediate)
     }
   }
   stream.end()
   settleTurn()
-  const text = await read(answer)
-  t.equal(text.length, sent.join('').length)
-  t.ok(text === sent.join(''))
-  t.equal(stream.bytesWritten, text.length)
+  return { sent: sent.join(''), got: await got }
+}
+
+t.test('pieces of every size arrive as they were given, alone and together', async t => {
+  const opened = await open(await listen(t))
+  const { sent, got } = await tellInEverySize(opened)
+  t.equal(got.length, sent.length)
+  t.ok(got === sent)
+  t.equal(opened.stream.bytesWritten, got.length)
+  // What went out past the stream's queue is not in its count.
+  t.ok(opened.socket.bytesWritten < got.length, `${opened.socket.bytesWritten} of ${got.length} bytes by way of the queue`)
+})
+
+t.test('over TLS nothing goes past the encryption', async t => {
+  const pem = (name: string) => readFile(new URL(`../fixtures/tls/${name}`, import.meta.url))
+  const [cert, key, ca] = await Promise.all([pem('server.pem'), pem('server.key'), pem('ca.pem')])
+  const { sent, got } = await tellInEverySize(await open(await listen(t, createTlsServer({ cert, key })), ca))
+  t.equal(got.length, sent.length)
+  t.ok(got === sent)
+})
+
+t.test('nothing overtakes what is queued', async t => {
+  const { stream, answer, socket } = await open(await listen(t))
+  const got = read(answer)
+  // The head has left.
+  await new Promise(setImmediate)
+  const sent = ['data: first\n\n', 'a'.repeat(20_000), 'b'.repeat(100), 'c'.repeat(100)]
+  socket.cork()
+  for (const text of sent.slice(1)) {
+    stream.write(Buffer.from(text))
+    settleTurn()
+  }
+  socket.uncork()
+  stream.end()
+  t.ok(await got === sent.join(''))
 })

@@ -2,6 +2,7 @@ import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'n
 import { connect as connectTls } from 'node:tls'
 import type { Ms } from '../../core/index.js'
 import { leaveTogether, type Writer } from '../turn.js'
+import { writeNow } from '../write-now.js'
 import { ResponseError, ResponseParser, type ResponseSink } from './response-parser.js'
 
 /** What is known of a host by its name. */
@@ -155,7 +156,8 @@ export class Connection implements ResponseSink, Writer {
       const bytes = Buffer.allocUnsafe(head.length + body.length)
       bytes.write(head, 0, 'latin1')
       body.copy(bytes, head.length)
-      this.#socket.write(bytes)
+      const taken = this.#socket.writableLength === 0 ? writeNow(this.#socket, bytes, bytes.length) : 0
+      if (taken < bytes.length) this.#socket.write(bytes.subarray(taken))
     } else {
       this.#socket.cork()
       this.#socket.write(head, 'latin1')
