@@ -191,6 +191,33 @@ t.test('after the first event a failure is told, and never looks like an end', a
     })
   }
 
+  await t.test('what tells of it begins a line of its own, and adds no empty ones', async t => {
+    const whole = EVENTS[0]! + EVENTS[1]!
+    const half = whole + EVENTS[2]!.slice(0, 20)
+    const cases: Record<string, readonly [pieces: readonly string[], between: string]> = {
+      'after an event': [[whole], ''],
+      'after an event whose last byte came alone': [[whole.slice(0, -1), whole.slice(-1)], ''],
+      'after an event whose last bytes came one by one': [[whole.slice(0, -2), '\n', '\n'], ''],
+      'after half an event': [[half], '\n\n'],
+      'after one byte of an event': [[whole, 'd'], '\n\n'],
+    }
+    for (const [name, [pieces, between]] of Object.entries(cases)) {
+      const { chat } = await setUp(t, [async (_seen, response) => {
+        response.writeHead(200, STREAM_HEAD)
+        for (const piece of pieces) {
+          response.write(piece)
+          await new Promise(resolve => setTimeout(resolve, 20))
+        }
+        response.destroy()
+      }])
+      // With its own wish for usage: then nothing of half an event is held back.
+      const { text } = await send(chat, CHAT({ stream: true, stream_options: { include_usage: true } })).answer
+      const sent = pieces.join('')
+      t.ok(text.startsWith(sent), name)
+      t.ok(text.slice(sent.length).startsWith(`${between}data: {"error":`), `${name}: ${JSON.stringify(text.slice(sent.length, sent.length + 20))}`)
+    }
+  })
+
   await t.test('a whole answer too large to hold is cut off', async t => {
     const { gateway, chat } = await setUp(t, [(_seen, response) => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1_000_000 })
