@@ -38,7 +38,7 @@ function closed(this: Raw): void {
  */
 export class ClientStream implements Writer {
   readonly #raw: Raw
-  /** What waits for `flush`: mostly one piece, and an array for each would be what streams allocate most. */
+  /** What waits for `flush`: mostly one piece, which needs no array. */
   #pending: Buffer | undefined
   #more: Buffer[] | undefined
   #headWritten = false
@@ -221,7 +221,7 @@ function writeChunk(socket: Socket, data: Buffer): boolean {
   return socket.write(own.subarray(0, frame(own, data)))
 }
 
-/** Writes data with its framing to the start of `out`; answers how many bytes that are. By hand: as a string the size took longer than all the rest. */
+/** Writes data with its framing to the start of `out`; answers how many bytes that are. By hand, so that no string is made of the size. */
 function frame(out: Buffer, data: Buffer): number {
   const size = data.length
   let digits = 1

@@ -19,7 +19,7 @@ const MOST_WRITERS = 8
 /** Decided upon one after the other, so that the code for it is fetched once; few enough that the first does not wait for a crowd to be read. */
 const MOST_ENTRANTS = 16
 
-/** Work of one kind that has gathered in this turn of the loop. Its array stays: a new one for every few events would be much of what streams allocate. */
+/** Work of one kind that has gathered in this turn of the loop. Its array stays: streams would need a new one every few events. */
 class Gathering<T> {
   readonly #most: number
   readonly #act: (item: T) => void

@@ -7,7 +7,8 @@ import type { TLSSocket } from 'node:tls'
  * at once. Only where nothing is queued on the socket already.
  *
  * `socket.write` makes a request object for each piece and takes it through the stream's states, for a piece that nearly always leaves in one
- * system call (`npm run bench:relay -- --profile`: Node's sockets and streams). The descriptor is asked for each time: a closed socket has none.
+ * system call (`npm run bench:relay -- --profile`: Node's sockets and streams). The descriptor is asked for each time: a closed socket has
+ * none. It is in a property that Node does not document; where that is missing, all goes through `socket.write`.
  */
 export function writeNow(socket: Socket, bytes: Buffer, size: number): number {
   // Past the encryption nothing may go.
