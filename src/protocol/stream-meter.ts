@@ -37,8 +37,21 @@ export function createStreamMeter (dialect: Dialect, options: MeterOptions): Str
  * together first. Lines may end in LF, CR or CRLF.
  */
 class SseMeter implements StreamMeter {
+  // What each event touches stands first, and together: between two events of a stream those of hundreds of others are in the processor's caches.
   tokenEvents = 0
   events = 0
+  readonly #stripUsage: boolean
+  /** A stripped event ended in CR at the end of a chunk: an LF that comes next is its last byte. */
+  #strippedCr = false
+  /** Was the event judged last the usage-only one? */
+  #usageOnly = false
+  #partLength = 0
+  // The token event judged last, less its text: what stands before it (opening quote included) and after it. One that
+  // differs in the text alone means the same, and is judged by comparing bytes, without being read again.
+  #beforeLength = 0
+  #afterLength = 0
+  #frame: Buffer = NO_BYTES
+
   firstEventIsError: boolean | undefined
   error: EngineError | undefined
 
@@ -46,7 +59,6 @@ class SseMeter implements StreamMeter {
   readonly #shape: Shape
   readonly #tokenSigns: number
   readonly #addsCacheToPrompt: boolean
-  readonly #stripUsage: boolean
   readonly #choices: number
   #done = false
   #finishes = 0
@@ -54,27 +66,15 @@ class SseMeter implements StreamMeter {
   #cached = -1
   #cacheWritten = -1
   #output = -1
-  /** Was the event judged last the usage-only one? */
-  #usageOnly = false
   #begun = false
 
-  // The token event judged last, less its text: what stands before it (opening quote included) and after it. One that
-  // differs in the text alone means the same, and is judged by comparing bytes, without being read again.
-  #before: Buffer = NO_BYTES
-  #beforeLength = 0
-  #after: Buffer = NO_BYTES
-  #afterLength = 0
-
-  // The event that the last chunk cut: its bytes, whether they were held back, and where its lines stand.
+  // The event that the last chunk cut: its bytes (`#partLength` of them), whether they were held back, and where its lines stand.
   #part: Buffer = NO_BYTES
-  #partLength = 0
   #partTooLong = false
   #partHeld = false
   #lineIsEmpty = true
   #afterCr = false
   #bomBytes = 0
-  /** A stripped event ended in CR at the end of a chunk: an LF that comes next is its last byte. */
-  #strippedCr = false
 
   constructor (dialect: Dialect, options: MeterOptions) {
     const { shape, token } = EVENT_SHAPES[dialect]
@@ -97,17 +97,23 @@ class SseMeter implements StreamMeter {
     return usageOf(this.#prompt, this.#cached, this.#output, this.#cacheWritten, this.#addsCacheToPrompt)
   }
 
-  push (chunk: Buffer): Buffer | readonly Buffer[] {
-    if (this.#stripUsage) return this.#pushStripping(chunk)
-    let pos = 0
+  push (bytes: Buffer, from = 0, to = bytes.length): readonly Buffer[] | undefined {
+    if (this.#stripUsage) return this.#pushStripping(bytes, from, to)
+    let pos = from
     if (this.#partLength > 0) {
-      pos = this.#completePart(chunk)
-      if (pos < 0) return chunk
+      pos = this.#completePart(bytes, from, to)
+      if (pos < 0) return undefined
       this.#judgePart()
     }
-    pos = this.#judgeFrom(chunk, pos)
-    if (pos < chunk.length) this.#beginPart(chunk, pos)
-    return chunk
+    while (pos < to) {
+      const next = this.#judgeEvent(bytes, pos, to)
+      if (next < 0) {
+        this.#beginPart(bytes, pos, to)
+        return undefined
+      }
+      pos = next
+    }
+    return undefined
   }
 
   flush (): Buffer | undefined {
@@ -124,23 +130,23 @@ class SseMeter implements StreamMeter {
     return strip ? undefined : held
   }
 
-  #pushStripping (chunk: Buffer): Buffer | readonly Buffer[] {
+  #pushStripping (bytes: Buffer, start: number, to: number): readonly Buffer[] | undefined {
     let pieces: Buffer[] | undefined
-    let pos = 0
-    // Start of what of this chunk is not yet in `pieces`.
-    let from = 0
-    if (this.#strippedCr && chunk.length > 0) {
+    let pos = start
+    // Start of what of these bytes is not yet in `pieces`.
+    let from = start
+    if (this.#strippedCr && to > start) {
       this.#strippedCr = false
-      if (chunk[0] === LF) {
+      if (bytes[start] === LF) {
         pieces = []
-        pos = from = 1
+        pos = from = start + 1
       }
     }
     if (this.#partLength > 0) {
       const heldLength = this.#partLength
-      pos = this.#completePart(chunk)
+      pos = this.#completePart(bytes, start, to)
       if (pos < 0) {
-        if (!this.#partHeld) return chunk
+        if (!this.#partHeld) return undefined
         if (this.#partLength <= MAX_HELD_BYTES) return NOTHING
         this.#partHeld = false
         return [Buffer.from(this.#part.subarray(0, this.#partLength))]
@@ -148,40 +154,30 @@ class SseMeter implements StreamMeter {
       const held = this.#partHeld ? Buffer.from(this.#part.subarray(0, heldLength)) : undefined
       this.#judgePart()
       if (held !== undefined) {
-        pieces = this.#usageOnly ? [] : [held, chunk.subarray(0, pos)]
+        pieces = this.#usageOnly ? [] : [held, bytes.subarray(start, pos)]
         from = pos
-        if (this.#usageOnly) this.#strippedCr = pos === chunk.length && chunk[pos - 1] === CR
+        if (this.#usageOnly) this.#strippedCr = pos === to && bytes[pos - 1] === CR
       }
     }
-    while (pos < chunk.length) {
-      const next = this.#judgeEvent(chunk, pos, chunk.length)
+    while (pos < to) {
+      const next = this.#judgeEvent(bytes, pos, to)
       if (next < 0) break
       if (this.#usageOnly) {
         pieces ??= []
-        if (pos > from) pieces.push(chunk.subarray(from, pos))
+        if (pos > from) pieces.push(bytes.subarray(from, pos))
         from = next
-        this.#strippedCr = next === chunk.length && chunk[next - 1] === CR
+        this.#strippedCr = next === to && bytes[next - 1] === CR
       }
       pos = next
     }
-    if (pos === chunk.length && pieces === undefined) return chunk
+    if (pos === to && pieces === undefined) return undefined
     pieces ??= []
-    if (pos > from) pieces.push(chunk.subarray(from, pos))
-    if (pos < chunk.length) {
-      this.#beginPart(chunk, pos)
+    if (pos > from) pieces.push(bytes.subarray(from, pos))
+    if (pos < to) {
+      this.#beginPart(bytes, pos, to)
       this.#partHeld = true
     }
     return pieces
-  }
-
-  /** Judges whole events from `pos` on; returns where the first unfinished one starts. */
-  #judgeFrom (chunk: Buffer, pos: number): number {
-    while (pos < chunk.length) {
-      const next = this.#judgeEvent(chunk, pos, chunk.length)
-      if (next < 0) break
-      pos = next
-    }
-    return pos
   }
 
   /** Judges the event at `pos`; returns the position after its empty line, or -1 and has no effect if it is unfinished. */
@@ -228,14 +224,13 @@ class SseMeter implements StreamMeter {
     const beforeLength = this.#beforeLength
     const afterLength = this.#afterLength
     if (beforeLength === 0 || end - pos <= beforeLength + afterLength) return -1
-    const before = this.#before
-    for (let k = 0; k < beforeLength; k++) if (b[pos + k] !== before[k]) return -1
+    const frame = this.#frame
+    for (let k = 0; k < beforeLength; k++) if (b[pos + k] !== frame[k]) return -1
     const quote = pos + beforeLength - 1
     if (b[quote + 1] === QUOTE) return -1
     const close = skipString(b, quote, end)
     if (close < 0 || end - close < afterLength) return -1
-    const after = this.#after
-    for (let k = 0; k < afterLength; k++) if (b[close + k] !== after[k]) return -1
+    for (let k = 0; k < afterLength; k++) if (b[close + k] !== frame[beforeLength + k]) return -1
     this.events++
     this.tokenEvents++
     return close + afterLength
@@ -244,12 +239,15 @@ class SseMeter implements StreamMeter {
   #remember (b: Buffer, pos: number, next: number): void {
     const quote = this.#walk.textAt
     const close = skipString(b, quote, next)
+    const beforeLength = quote + 1 - pos
+    const afterLength = next - close
     this.#beforeLength = 0
-    if (quote + 1 - pos > MAX_FRAME_BYTES || next - close > MAX_FRAME_BYTES) return
-    this.#before = copyInto(this.#before, b, pos, quote + 1)
-    this.#beforeLength = quote + 1 - pos
-    this.#after = copyInto(this.#after, b, close, next)
-    this.#afterLength = next - close
+    if (beforeLength > MAX_FRAME_BYTES || afterLength > MAX_FRAME_BYTES) return
+    if (this.#frame.length < beforeLength + afterLength) this.#frame = Buffer.allocUnsafeSlow(beforeLength + afterLength + 64)
+    b.copy(this.#frame, 0, pos, quote + 1)
+    b.copy(this.#frame, beforeLength, close, next)
+    this.#beforeLength = beforeLength
+    this.#afterLength = afterLength
   }
 
   /** Returns whether it was a token event with one text and nothing else to it. */
@@ -283,16 +281,16 @@ class SseMeter implements StreamMeter {
     return !isError && signs === this.#tokenSigns && walk.texts === 1
   }
 
-  #beginPart (chunk: Buffer, pos: number): void {
+  #beginPart (bytes: Buffer, from: number, to: number): void {
     this.#partHeld = false
-    this.#findEventEnd(chunk, pos)
-    this.#append(chunk, pos, chunk.length)
+    this.#findEventEnd(bytes, from, to)
+    this.#append(bytes, from, to)
   }
 
-  /** Adds the chunk's bytes to the unfinished event; returns the position after its end, or -1 if it goes on. */
-  #completePart (chunk: Buffer): number {
-    const end = this.#findEventEnd(chunk, 0)
-    this.#append(chunk, 0, end < 0 ? chunk.length : end)
+  /** Adds bytes to the unfinished event; returns the position after its end, or -1 if it goes on. */
+  #completePart (bytes: Buffer, from: number, to: number): number {
+    const end = this.#findEventEnd(bytes, from, to)
+    this.#append(bytes, from, end < 0 ? to : end)
     return end
   }
 
@@ -332,9 +330,9 @@ class SseMeter implements StreamMeter {
   }
 
   /** Looks for the empty line, line state carried over chunk borders; returns the position after it or -1. */
-  #findEventEnd (chunk: Buffer, from: number): number {
-    for (let i = from; i < chunk.length; i++) {
-      const c = chunk[i]!
+  #findEventEnd (bytes: Buffer, from: number, to: number): number {
+    for (let i = from; i < to; i++) {
+      const c = bytes[i]!
       if (c !== LF && c !== CR) {
         // A byte order mark at the start of the stream is no part of its first line.
         if (!this.#begun && this.#bomBytes < 3 && this.#partLength + i - from === this.#bomBytes && c === BOM[this.#bomBytes]) this.#bomBytes++
@@ -346,19 +344,12 @@ class SseMeter implements StreamMeter {
         this.#afterCr = false
         continue
       }
-      if (this.#lineIsEmpty) return c === CR && chunk[i + 1] === LF ? i + 2 : i + 1
+      if (this.#lineIsEmpty) return c === CR && i + 1 < to && bytes[i + 1] === LF ? i + 2 : i + 1
       this.#lineIsEmpty = true
       this.#afterCr = c === CR
     }
     return -1
   }
-}
-
-/** Copies a range into a buffer, a new one if it does not fit. */
-function copyInto (target: Buffer, b: Buffer, start: number, end: number): Buffer {
-  const room = target.length >= end - start ? target : Buffer.allocUnsafeSlow(end - start + 64)
-  b.copy(room, 0, start, end)
-  return room
 }
 
 const END_OF_EVENT = Buffer.from('\n\n')

@@ -67,10 +67,11 @@ export interface EngineError {
  */
 export interface StreamMeter {
   /**
-   * Scan the next chunk. Returns what is to be forwarded: the very same buffer when nothing is stripped (the rule), else
-   * the pieces around a stripped usage event. While `stripUsage` holds an event back its bytes come with a later call.
+   * Scan the next bytes: of `bytes`, from `from` up to `to`. Returns undefined when just these are to be forwarded (the rule), else what is, in
+   * pieces: a usage event is stripped from it, or `stripUsage` holds an unfinished one back, and its bytes come with a later call.
+   * Nothing is kept of `bytes`, but the pieces are parts of it.
    */
-  push(chunk: Buffer): Buffer | readonly Buffer[]
+  push(bytes: Buffer, from?: number, to?: number): readonly Buffer[] | undefined
   /** The upstream ended cleanly: what was held back, if anything. */
   flush(): Buffer | undefined
   /** Content events so far: each carries at least one token. */

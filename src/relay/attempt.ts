@@ -5,7 +5,7 @@ import type { Abortable, ResponseHandler } from './http1/connection.js'
 import { readResponseHead, streamHead, type ResponseHead } from './headers.js'
 import { joined } from './joined.js'
 import { UNSWEPT, type Sweep, type Swept } from './sweep.js'
-import type { AttemptOwner, AttemptRequest, AttemptTimeouts, ClientSide } from './types.js'
+import type { AttemptOwner, AttemptRequest, AttemptTimeouts, ClientSide, GapRecorder } from './types.js'
 import type { Upstream } from './upstream.js'
 import * as verdict from './verdict.js'
 import type { Failure } from './verdict.js'
@@ -33,19 +33,32 @@ const BLANK_LINE = 0x0a0a
  * bytes on to the client as they come, metered by scanning, limits per phase, one result at the end.
  */
 export class Attempt implements Swept, ResponseHandler, ClientFeeder {
+  // What each event touches stands first, and together; see `ClientStream`.
+  #phase: Phase = 'connecting'
+  /** Bytes came since the last look; a clock reading per look is cheaper than one per chunk. */
+  #active = false
+  #meter: StreamMeter | undefined
+  #tokenEvents = 0
+  #committed = false
+  /** The latest two bytes given to the client, to know whether they ended an event; not the buffer, whose memory others share. */
+  #lastTwo = BLANK_LINE
+  readonly #client: ClientSide
+  readonly #clock: Clock
+  #gaps: GapRecorder | undefined
+  #lastTokenAtMs: Ms = 0
+  /** Up to then the owner need not be told of tokens. */
+  #untoldUntilMs: Ms = -Infinity
+
+  readonly #owner: AttemptOwner
   readonly #dialect: AttemptRequest['dialect']
   readonly #stripUsage: boolean
   /** Until it is sent: a body of megabytes must not live as long as the answer. */
   #request: AttemptRequest | undefined
-  readonly #client: ClientSide
-  readonly #owner: AttemptOwner
   readonly #timeouts: AttemptTimeouts
-  readonly #clock: Clock
   readonly #sweep: Sweep
   readonly #credentialsPassed: boolean
 
   sweepAt = UNSWEPT
-  #phase: Phase = 'connecting'
   #phaseSinceMs: Ms
   #sentAtMs: Ms = 0
   #upstream: Abortable | undefined
@@ -55,24 +68,16 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   /** Of a stream until it has gone to the client. */
   #head: ResponseHead | undefined
   #retryAfterMs: Ms | undefined
-  #committed = false
   #held: Buffer[] = []
   #heldBytes = 0
-  /** The latest two bytes given to the client, to know whether they ended an event; not the buffer, whose memory others share. */
-  #lastTwo = BLANK_LINE
   /** A whole answer's bytes, until it gets too large to be read for its usage. */
   #kept: Buffer[] | undefined = []
   #keptBytes = 0
   #answerUsage: Usage | undefined
 
-  #meter: StreamMeter | undefined
-  #tokenEvents = 0
   #reportedTokens = 0
   #firstTokenAtMs: Ms = 0
-  #lastTokenAtMs: Ms = 0
   #clientStalled = false
-  /** Bytes came since the last look; a clock reading per look is cheaper than one per chunk. */
-  #active = false
   /** Since the last look: it was the client that held the stream up. */
   #heldUp = false
   #seenEvents = 0
@@ -165,13 +170,13 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
     }
   }
 
-  onData(chunk: Buffer): boolean {
+  onData(bytes: Buffer, from: number, to: number): boolean {
     this.#active = true
     switch (this.#phase) {
-      case 'stream': return this.#onStream(chunk)
-      case 'whole': return this.#onWhole(chunk)
+      case 'stream': return this.#onStream(bytes, from, to)
+      case 'whole': return this.#onWhole(bytes, from, to)
       case 'refusal':
-        this.#hold(chunk)
+        this.#hold(copied(bytes, from, to))
         if (this.#heldBytes >= REFUSAL_BYTES) this.#cutRefusal()
         return true
       default: return false
@@ -194,25 +199,32 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
 
   // The stream.
 
-  #onStream(chunk: Buffer): boolean {
+  #onStream(bytes: Buffer, from: number, to: number): boolean {
     const meter = this.#meter!
-    const out = meter.push(chunk)
+    const pieces = meter.push(bytes, from, to)
     if (meter.tokenEvents !== this.#tokenEvents) this.#onTokens(meter.tokenEvents)
-    if (this.#committed) return this.#pass(out)
+    if (this.#committed) return pieces === undefined ? this.#pass(bytes, from, to) : this.#passAll(pieces)
     if (meter.firstEventIsError === true) {
       // A refusal in the place of an answer: nothing has gone out, so it can still be retried, or be given its status.
       this.#fail(verdict.judgeEngineError(meter.error, true))
       return true
     }
-    if (Buffer.isBuffer(out)) this.#hold(out)
-    else for (const piece of out) this.#hold(piece)
+    if (pieces === undefined) this.#hold(copied(bytes, from, to))
+    else for (const piece of pieces) this.#hold(copied(piece))
     if (meter.firstEventIsError === false || this.#heldBytes > HOLD_STREAM_BYTES) return this.#commit()
     return true
   }
 
   /** Bytes of a stream whose head is out. What is no event ends the attempt, where another one can go on. */
-  #pass(out: Buffer | readonly Buffer[]): boolean {
-    const keepsUp = this.#forward(out)
+  #pass(bytes: Buffer, from: number, to: number): boolean {
+    const keepsUp = this.#give(bytes, from, to)
+    if (this.#client.garbled) this.#fail(verdict.unreadable)
+    return keepsUp
+  }
+
+  #passAll(pieces: readonly Buffer[]): boolean {
+    let keepsUp = true
+    for (const piece of pieces) keepsUp = this.#give(piece, 0, piece.length)
     if (this.#client.garbled) this.#fail(verdict.unreadable)
     return keepsUp
   }
@@ -222,24 +234,17 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
     if (this.#tokenEvents === 0) {
       this.#firstTokenAtMs = nowMs
       this.#owner.firstToken(nowMs)
-    } else this.#owner.gaps.record(nowMs - this.#lastTokenAtMs)
+      this.#gaps = this.#owner.gaps
+    } else this.#gaps!.record(nowMs - this.#lastTokenAtMs)
     this.#lastTokenAtMs = nowMs
-    this.#owner.tokens(tokenEvents, tokenEvents - this.#tokenEvents, nowMs)
+    if (nowMs > this.#untoldUntilMs) this.#untoldUntilMs = this.#owner.tokens(tokenEvents, tokenEvents - this.#tokenEvents, nowMs)
     this.#tokenEvents = tokenEvents
   }
 
-  #forward(out: Buffer | readonly Buffer[]): boolean {
-    if (Buffer.isBuffer(out)) return this.#give(out)
-    let keepsUp = true
-    for (const piece of out) keepsUp = this.#give(piece)
-    return keepsUp
-  }
-
-  #give(bytes: Buffer): boolean {
-    const { length } = bytes
-    if (length >= 2) this.#lastTwo = bytes[length - 2]! << 8 | bytes[length - 1]!
-    else if (length === 1) this.#lastTwo = (this.#lastTwo & 0xff) << 8 | bytes[0]!
-    return this.#client.write(bytes)
+  #give(bytes: Buffer, from: number, to: number): boolean {
+    if (to - from >= 2) this.#lastTwo = bytes[to - 2]! << 8 | bytes[to - 1]!
+    else if (to > from) this.#lastTwo = (this.#lastTwo & 0xff) << 8 | bytes[from]!
+    return this.#client.write(bytes, from, to)
   }
 
   #completeStream(): void {
@@ -250,7 +255,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
       if (meter.events === 0) return this.#fail(verdict.empty)
       this.#commit()
     }
-    if (rest !== undefined) this.#forward(rest)
+    if (rest !== undefined) this.#give(rest, 0, rest.length)
     if (meter.error !== undefined) {
       const failure = verdict.judgeEngineError(meter.error, false)
       if (this.#client.goesOn(failure)) return this.#fail(failure)
@@ -265,12 +270,13 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
 
   // A whole answer.
 
-  #onWhole(chunk: Buffer): boolean {
-    this.#keptBytes += chunk.length
+  #onWhole(bytes: Buffer, from: number, to: number): boolean {
+    this.#keptBytes += to - from
     if (this.#keptBytes > USAGE_BYTES) this.#kept = undefined
-    this.#kept?.push(chunk)
-    if (this.#committed) return this.#client.write(chunk)
-    this.#hold(chunk)
+    const own = this.#committed && this.#kept === undefined ? undefined : copied(bytes, from, to)
+    if (own !== undefined) this.#kept?.push(own)
+    if (this.#committed) return this.#client.write(bytes, from, to)
+    this.#hold(own!)
     return this.#heldBytes > HOLD_BYTES ? this.#commit() : true
   }
 
@@ -328,7 +334,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
     }
     const held = this.#held
     this.#held = NOTHING
-    return this.#phase === 'stream' ? this.#pass(held) : this.#forward(held)
+    return this.#passAll(held)
   }
 
   clientDrained(): void {
@@ -423,4 +429,9 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
       this.#fail(verdict.idleTimeout)
     }
   }
+}
+
+/** What is kept of bytes that are valid for a moment. */
+function copied(bytes: Buffer, from = 0, to = bytes.length): Buffer {
+  return Buffer.from(bytes.subarray(from, to))
 }

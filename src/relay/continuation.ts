@@ -164,10 +164,12 @@ export class Continuation implements ClientSide {
     if (!this.begun) this.#client.answer(status, headers, body)
   }
 
-  write(bytes: Buffer): boolean {
-    if (!this.#streams) return this.#client.write(bytes)
+  write(given: Buffer, start = 0, to = given.length): boolean {
+    if (!this.#streams) return this.#client.write(given, start, to)
     // What came behind it, in the same read or the next.
     if (this.garbled) return true
+    // Some of it is kept.
+    const bytes = Buffer.from(given.subarray(start, to))
     let from = 0
     for (let end = this.#eventEnd(bytes, from); end > 0; end = this.#eventEnd(bytes, from)) {
       const event = this.#take(bytes.subarray(from, end))

@@ -65,13 +65,14 @@ export interface AttemptOwner {
   /** Adds the gateway's own headers to the backend's, names and values in turn; asked once, when the head goes out. */
   headers(out: string[]): string[]
   firstToken(nowMs: Ms): void
-  /** `added` token events came, `total` so far. On the path of every event. */
-  tokens(total: Tokens, added: Tokens, nowMs: Ms): void
+  /** `added` token events came, `total` so far. Answers up to when it need not be told of more. */
+  tokens(total: Tokens, added: Tokens, nowMs: Ms): Ms
   /** Token events so far, some times a second. */
   progress(tokens: Tokens): void
   /** Once, and last. Not called after `abort`. */
   attemptEnded(result: AttemptResult): void
   /** The client takes nothing for too long. */
   writeStalled(): void
+  /** Asked for once, at the first token. */
   readonly gaps: GapRecorder
 }

@@ -90,8 +90,8 @@ export class Run implements AttemptOwner, ClientOwner, Entrant, Closed {
     this.#listener.onFirstToken(this)
   }
 
-  tokens(total: Tokens, added: Tokens, nowMs: Ms): void {
-    noteLateness(this.timeline, this.job.spec.targets, this.carriedTokens + total - added + 1, nowMs)
+  tokens(total: Tokens, added: Tokens, nowMs: Ms): Ms {
+    return noteLateness(this.timeline, this.job.spec.targets, this.carriedTokens + total - added + 1, nowMs)
   }
 
   progress(tokens: Tokens): void {

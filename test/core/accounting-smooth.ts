@@ -54,6 +54,26 @@ t.test('smooth goodput: a chunk of several tokens is as late as its first', asyn
   t.equal(timeline.maxLatenessMs, 20, 'the largest stays')
 })
 
+t.test('lateness: what comes up to the due time answered need not be noted', async () => {
+  const targetMs = fc.option(fc.integer({ min: 1, max: 400 }), { nil: undefined })
+  const token = fc.record({ afterMs: fc.nat(60), together: fc.integer({ min: 1, max: 3 }) })
+  fc.assert(fc.property(targetMs, targetMs, targetMs, fc.array(token, { minLength: 1 }), (ttftMs, tpotMs, deadlineMs, tokens) => {
+    const targets = { ...(ttftMs !== undefined && { ttftMs }), ...(tpotMs !== undefined && { tpotMs }), ...(deadlineMs !== undefined && { deadlineMs }) }
+    const all = timelineOf({ firstTokenAtMs: tokens[0]!.afterMs })
+    const some = timelineOf({ firstTokenAtMs: tokens[0]!.afterMs })
+    let atMs = 0
+    let index = 1
+    let untilMs = -Infinity
+    for (const { afterMs, together } of tokens) {
+      atMs += afterMs
+      noteLateness(all, targets, index, atMs)
+      if (atMs > untilMs) untilMs = noteLateness(some, targets, index, atMs)
+      index += together
+    }
+    return all.maxLatenessMs === some.maxLatenessMs
+  }))
+})
+
 t.test('smooth goodput: never above the tokens, never below none, falls with lateness', async () => {
   fc.assert(fc.property(fc.nat(5000), fc.double({ min: 0, max: 1e6, noNaN: true }), fc.double({ min: 0, max: 1e5, noNaN: true }), fc.double({ min: 0.1, max: 1000, noNaN: true }), (tokens, late, more, tpot) => {
     const earned = smoothTokens(tokens, late, tpot)

@@ -5,14 +5,21 @@ import { slowMeter } from '../support/slow-meter.js'
 import { property, type Property } from './property.js'
 import { STREAMED_DIALECTS, chunkSizes, chunksOf, damaged, streamOf } from '../support/stream-arbitraries.js'
 
-/** Feeds a meter; what it returns must be what came, whatever the cuts. Chunks are wiped after use, as a socket's buffers may be. */
+const LF = 0x0a
+const MARGIN_BYTES = 3
+
+/**
+ * Feeds a meter; what it returns must be what came, whatever the cuts. Chunks stand in a buffer that others use as well: what is around them
+ * would end events, and they are wiped after use.
+ */
 export function feed (meter: StreamMeter, chunks: readonly Buffer[]): Buffer {
   const out: Buffer[] = []
   for (const chunk of chunks) {
-    const own = Buffer.from(chunk)
-    const passed = meter.push(own)
-    out.push(...(Buffer.isBuffer(passed) ? [passed] : passed).map(piece => Buffer.from(piece)))
-    own.fill(0)
+    const shared = Buffer.alloc(chunk.length + 2 * MARGIN_BYTES, LF)
+    chunk.copy(shared, MARGIN_BYTES)
+    const passed = meter.push(shared, MARGIN_BYTES, MARGIN_BYTES + chunk.length) ?? [chunk]
+    out.push(...passed.map(piece => Buffer.from(piece)))
+    shared.fill(0)
   }
   const rest = meter.flush()
   if (rest !== undefined) out.push(rest)

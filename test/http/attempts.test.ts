@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import t, { type Test } from 'tap'
 import { startGateway as startWhole } from '../../src/cli/serve/gateway.js'
 import { configFrom } from '../../src/config/index.js'
+import type { Clock } from '../../src/core/index.js'
 import type { Fleet } from '../../src/fleet/index.js'
 import { CHAT, send, STREAMED } from '../helpers/client.js'
 import { IDLE, startGateway } from '../helpers/gateway.js'
@@ -12,10 +13,10 @@ import { chatEvents, event, goodChat, scriptedUpstream, STREAM_HEAD, type Script
 
 const EVENTS = chatEvents(['a', 'b', 'c'])
 
-const setUp = async (t: Test, scripts: readonly Script[], more: Record<string, unknown> = {}) => {
+const setUp = async (t: Test, scripts: readonly Script[], more: Record<string, unknown> = {}, options: { clock?: Clock } = {}) => {
   const upstreams = await Promise.all(scripts.map(script => scriptedUpstream(script)))
   t.teardown(() => Promise.all(upstreams.map(upstream => upstream.close())))
-  const gateway = await startGateway(t, { pools: { main: { backends: upstreams.map(({ url }, i) => ({ url, name: `b${i + 1}`, engine: 'vllm', models: ['m'] })) } }, ...more })
+  const gateway = await startGateway(t, { pools: { main: { backends: upstreams.map(({ url }, i) => ({ url, name: `b${i + 1}`, engine: 'vllm', models: ['m'] })) } }, ...more }, options)
   return { gateway, upstreams, chat: `${gateway.url}/v1/chat/completions` }
 }
 
@@ -180,4 +181,24 @@ t.test('R22: a slow client is not taken for a slow engine', async t => {
   t.type((paces[0] as { tookMs?: number } | undefined)?.tookMs, 'number')
   t.equal(paces[1], undefined, 'what the second stream took says nothing of the backend')
   t.equal(upstreams[0]!.seen.length, 2)
+})
+
+t.test('each token is judged by its own due time, however many were in time before', async t => {
+  let nowMs = 0
+  // When its events are seen; due are they at 100, 120, 140, 160, 180.
+  const seenAtMs = [50, 115, 150, 155, 187]
+  const { gateway, chat } = await setUp(t, [async (_seen, response) => {
+    response.writeHead(200, STREAM_HEAD)
+    for (const [i, atMs] of seenAtMs.entries()) {
+      nowMs = atMs
+      response.write(event({ choices: [{ index: 0, delta: { content: 'x' } }] }))
+      await client.firstBytes
+      while (gateway.gaps.length < i) await new Promise(setImmediate)
+    }
+    response.end(EVENTS.slice(-2).join(''))
+  }], { classes: { default: { ttft: '100ms', tpot: '20ms' } } }, { clock: { now: () => nowMs } })
+  const client = send(chat, STREAMED)
+  t.equal((await client.answer).status, 200)
+  t.equal((await gateway.nextRecord()).timeline.maxLatenessMs, 10)
+  t.strictSame(gateway.gaps, [65, 35, 5, 32])
 })

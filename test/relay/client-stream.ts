@@ -1,8 +1,10 @@
 import { once } from 'node:events'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, get as getSecurely } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ClientStream } from '../../src/relay/client-stream.js'
 import { settleTurn } from '../../src/relay/turn.js'
@@ -125,4 +127,68 @@ t.test('nothing overtakes what is queued', async t => {
   socket.uncork()
   stream.end()
   t.ok(await got === sent.join(''))
+})
+
+t.test('what the kernel does not take goes before what comes later, small or large', async t => {
+  const { stream, answer } = await open(await listen(t))
+  await new Promise(setImmediate)
+  const sent = ['data: first\n\n']
+  const tell = (text: string) => {
+    sent.push(text)
+    stream.write(Buffer.from(text))
+    settleTurn()
+  }
+  for (let i = 0; i < 5; i++) tell(`${i}`.repeat(300))
+  // More than the kernel takes of a client that does not read yet.
+  tell('l'.repeat(16 * 1024 * 1024))
+  for (let i = 5; i < 10; i++) tell(`${i}`.repeat(300))
+  const got = read(answer)
+  while (!stream.write(Buffer.alloc(0))) await new Promise(setImmediate)
+  for (let i = 0; i < 5; i++) tell(`${i}`.repeat(300))
+  stream.end()
+  settleTurn()
+  t.ok(await got === sent.join(''))
+})
+
+t.test('streams that write in turns, and all at once, have their own bytes in order', async t => {
+  const server = await listen(t)
+  const opened = [await open(server), await open(server), await open(server)]
+  await new Promise(setImmediate)
+  const got = opened.map(({ answer }) => read(answer))
+  const sent = opened.map(() => 'data: first\n\n')
+  for (let round = 0; round < 40; round++) {
+    // Up to more than fits where they wait.
+    for (let piece = 0; piece < round % 5; piece++) {
+      for (const [i, { stream }] of opened.entries()) {
+        const text = `${i}:${round}:${piece}`.padEnd(20 + round * round * 8 * ((piece + 1) % 3), '.')
+        sent[i] += text
+        const bytes = Buffer.from(`<${text}>`)
+        stream.write(bytes, 1, bytes.length - 1)
+        bytes.fill('x')
+      }
+    }
+    settleTurn()
+    if (round % 7 === 0) await new Promise(setImmediate)
+  }
+  for (const { stream } of opened) stream.end()
+  settleTurn()
+  for (const [i, text] of (await Promise.all(got)).entries()) t.ok(text === sent[i], `stream ${i}`)
+})
+
+t.test('a closed socket\'s descriptor, which may be another one\'s by then, gets nothing', async t => {
+  const server = await listen(t)
+  const closed = await open(server)
+  await new Promise(setImmediate)
+  closed.stream.write(Buffer.from('seen'))
+  settleTurn()
+  const { fd } = (closed.socket as unknown as { _handle: { fd: number } })._handle
+  closed.stream.write(Buffer.from('not seen'))
+  // Before the stream is told.
+  closed.socket.destroy()
+  const file = openSync(join(t.testdir(), 'other'), 'w')
+  t.teardown(() => { closeSync(file) })
+  t.equal(file, fd, 'the descriptor is in use again')
+  closed.stream.write(Buffer.from('nor this'))
+  settleTurn()
+  t.equal(fstatSync(file).size, 0)
 })

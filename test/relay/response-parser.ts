@@ -11,7 +11,7 @@ function read (pieces: readonly Buffer[], options: { toHead?: boolean, closed?: 
       if (status < 200) told.interim.push(status)
       else { told.status = status; told.headers = raw }
     },
-    onBody (bytes) { told.body += bytes.toString('latin1') },
+    onBody (bytes, from, to) { told.body += bytes.toString('latin1', from, to) },
     onEnd (reusable) { told.ended = true; told.reusable = reusable },
   }
   const parser = new ResponseParser(sink)

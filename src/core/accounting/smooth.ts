@@ -7,17 +7,18 @@ import type { Ms, Outcome, SloTargets, Tokens } from '../types.js'
  * only the first token is due; the deadline is due time for every token that has no other.
  */
 export function tokenLatenessMs(timeline: Timeline, targets: SloTargets, index: number, atMs: Ms): Ms {
-  const due = Math.min(flowDueAtMs(timeline, targets, index), timeline.receivedAtMs + (targets.deadlineMs ?? Infinity))
-  return Math.max(0, atMs - due)
+  return Math.max(0, atMs - tokenDueAtMs(timeline, targets, index))
 }
 
 /**
- * Note `count` new tokens at `atMs`, of which the first has number `firstIndex`, in the timeline's largest lateness. Tokens
+ * Note new tokens at `atMs`, of which the first has number `firstIndex`, in the timeline's largest lateness. Tokens
  * that come together are as late as the first of them. Constant time, allocates nothing: fit for the path of every chunk.
+ * Answers when that token was due: later ones are due no earlier, so that what comes up to then is in time, and need not be noted.
  */
-export function noteLateness(timeline: Timeline, targets: SloTargets, firstIndex: number, atMs: Ms): void {
-  const late = tokenLatenessMs(timeline, targets, firstIndex, atMs)
-  if (late > timeline.maxLatenessMs) timeline.maxLatenessMs = late
+export function noteLateness(timeline: Timeline, targets: SloTargets, firstIndex: number, atMs: Ms): Ms {
+  const dueAtMs = tokenDueAtMs(timeline, targets, firstIndex)
+  if (atMs - dueAtMs > timeline.maxLatenessMs) timeline.maxLatenessMs = atMs - dueAtMs
+  return dueAtMs
 }
 
 /** `max(0, tokens − late / tpot)`: what `tokens` output tokens are worth when the latest came `lateMs` late. Without a TPOT a late answer is worth nothing. */
@@ -30,6 +31,10 @@ export function smoothTokens(tokens: Tokens, lateMs: Ms, tpotMs: Ms | undefined)
 export function smoothGoodputTokens(timeline: Timeline, targets: SloTargets, outcome: Outcome): Tokens {
   if (timeline.ending !== 'completed' || outcome === 'untargeted') return 0
   return smoothTokens(timeline.outputTokens ?? 0, timeline.maxLatenessMs, timeline.streamed ? targets.tpotMs : undefined)
+}
+
+function tokenDueAtMs(timeline: Timeline, targets: SloTargets, index: number): Ms {
+  return Math.min(flowDueAtMs(timeline, targets, index), timeline.receivedAtMs + (targets.deadlineMs ?? Infinity))
 }
 
 function flowDueAtMs(timeline: Timeline, targets: SloTargets, index: number): Ms {

@@ -2,7 +2,7 @@ import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'n
 import { connect as connectTls } from 'node:tls'
 import type { Ms } from '../../core/index.js'
 import { leaveTogether, type Writer } from '../turn.js'
-import { writeNow } from '../write-now.js'
+import { Shortcut } from '../shortcut.js'
 import { ResponseError, ResponseParser, type ResponseSink } from './response-parser.js'
 
 /** What is known of a host by its name. */
@@ -37,8 +37,8 @@ export interface ResponseHandler {
   onConnect(connection: Abortable): void
   /** Also for interim answers (status < 200). `raw`: names and values in turn. `resume`: go on after `onData` answered false. */
   onHeaders(status: number, raw: string[], resume: () => void): void
-  /** False: enough for now. What was read already still comes. */
-  onData(bytes: Buffer): boolean
+  /** Part of the body: `bytes` from `from` up to `to`, valid until it returns. False: enough for now. What was read already still comes. */
+  onData(bytes: Buffer, from: number, to: number): boolean
   onComplete(): void
   onError(error: Error & { code?: string }): void
 }
@@ -63,27 +63,27 @@ export class ConnectionError extends Error {
   }
 }
 
-/**
- * Every read of every plain connection lands here: Node would otherwise set 64 KiB aside per read. The parser copies out what is to stay,
- * which for the few hundred bytes of an event is the smaller cost.
- */
+/** Every read of every plain connection lands here: Node would otherwise set 64 KiB aside per read. Who wants to keep some of it copies that. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024)
 
 /** One connection to a backend, one request at a time: destroying it is then an abort of that request alone. */
 export class Connection implements ResponseSink, Writer {
+  // What each read touches stands first, and together; see `ClientStream`.
+  #handler: ResponseHandler | undefined
+  readonly #parser = new ResponseParser(this)
+  #complete = false
+  #paused = false
   readonly #socket: Socket
   readonly #owner: ConnectionOwner
-  readonly #parser = new ResponseParser(this)
   readonly #resume = (): void => { this.#socket.resume() }
   /** In a field, not in a listener's scope: that lives as long as the connection, and would keep its first request alive. */
   #opening: Opening | undefined
-  #handler: ResponseHandler | undefined
   /** What is still to be sent. */
   #head = ''
   #body: Buffer | undefined
-  #paused = false
+  /** While nothing is queued on the socket. */
+  #shortcut: Shortcut | undefined
   #address: string | undefined
-  #complete = false
   #reusable = false
   /** Requests before the present one. */
   served = 0
@@ -150,20 +150,31 @@ export class Connection implements ResponseSink, Writer {
     this.#body = undefined
     if (this.#socket.destroyed) return
     if (body === undefined || body.length === 0) {
-      this.#socket.write(head, 'latin1')
+      this.#queue(Buffer.from(head, 'latin1'))
     } else if (body.length <= 16 * 1024) {
       // One buffer, one segment: cheaper than a gathering write.
       const bytes = Buffer.allocUnsafe(head.length + body.length)
       bytes.write(head, 0, 'latin1')
       body.copy(bytes, head.length)
-      const taken = this.#socket.writableLength === 0 ? writeNow(this.#socket, bytes, bytes.length) : 0
-      if (taken < bytes.length) this.#socket.write(bytes.subarray(taken))
+      this.#shortcut ??= Shortcut.of(this.#socket)
+      const taken = this.#shortcut?.write(bytes, 0, bytes.length) ?? 0
+      if (taken < bytes.length) this.#queue(bytes.subarray(taken))
     } else {
       this.#socket.cork()
-      this.#socket.write(head, 'latin1')
-      this.#socket.write(body)
+      this.#queue(Buffer.from(head, 'latin1'))
+      this.#queue(body)
       this.#socket.uncork()
     }
+  }
+
+  #queue(bytes: Buffer): void {
+    this.#shortcut = undefined
+    this.#socket.write(bytes)
+  }
+
+  /** From now on `successor` is told in its place. */
+  handOver(handler: ResponseHandler, successor: ResponseHandler): void {
+    if (this.#handler === handler) this.#handler = successor
   }
 
   /** Nothing more is told to the handler. */
@@ -232,8 +243,8 @@ export class Connection implements ResponseSink, Writer {
     this.#handler?.onHeaders(status, raw, this.#resume)
   }
 
-  onBody(bytes: Buffer): void {
-    if (this.#handler?.onData(bytes) === false) this.#paused = true
+  onBody(bytes: Buffer, from: number, to: number): void {
+    if (this.#handler?.onData(bytes, from, to) === false) this.#paused = true
   }
 
   onEnd(reusable: boolean): void {

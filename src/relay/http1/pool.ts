@@ -123,9 +123,8 @@ class Revival implements ResponseHandler {
   readonly #handler: ResponseHandler
   readonly #connection: Connection
   readonly #pool: ConnectionPool
-  /** These two are let go of when an answer has begun. */
-  #head: string
-  #request: PoolRequest | undefined
+  readonly #head: string
+  readonly #request: PoolRequest
 
   constructor(handler: ResponseHandler, connection: Connection, pool: ConnectionPool, request: PoolRequest, head: string) {
     this.#handler = handler
@@ -136,17 +135,19 @@ class Revival implements ResponseHandler {
   }
 
   onConnect(connection: Abortable): void { this.#handler.onConnect(connection) }
+
+  /** An answer has begun: from here on it is the handler's alone. */
   onHeaders(status: number, raw: string[], resume: () => void): void {
-    this.#request = undefined
-    this.#head = ''
+    this.#connection.handOver(this, this.#handler)
     this.#handler.onHeaders(status, raw, resume)
   }
 
-  onData(bytes: Buffer): boolean { return this.#handler.onData(bytes) }
-  onComplete(): void { this.#handler.onComplete() }
+  // These come after the head.
+  onData(): boolean { return false }
+  onComplete(): void {}
 
   onError(error: Error & { code?: string }): void {
-    if (this.#request !== undefined && this.#connection.stale && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) this.#pool.dispatchAnew(this.#request, this.#head, this.#handler)
+    if (this.#connection.stale && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) this.#pool.dispatchAnew(this.#request, this.#head, this.#handler)
     else this.#handler.onError(error)
   }
 }

@@ -7,8 +7,8 @@
 export interface ResponseSink {
   /** `raw`: names as they came and values, in turn. */
   onHead(status: number, raw: string[]): void
-  /** Bytes of the body without framing: a copy that may be kept, whatever becomes of what was given to `execute`. */
-  onBody(bytes: Buffer): void
+  /** Part of the body: what was given to `execute`, from `from` up to `to`, and no longer than that is valid. */
+  onBody(bytes: Buffer, from: number, to: number): void
   /** `reusable`: the connection may carry another request. */
   onEnd(reusable: boolean): void
 }
@@ -77,7 +77,7 @@ export class ResponseParser {
         case State.Length: {
           const take = Math.min(this.#left, end - at)
           this.#left -= take
-          this.#sink.onBody(copied(bytes, at, at + take))
+          this.#sink.onBody(bytes, at, at + take)
           at += take
           if (this.#left === 0) this.#finish()
           break
@@ -113,7 +113,7 @@ export class ResponseParser {
         case State.ChunkData: {
           const take = Math.min(this.#left, end - at)
           this.#left -= take
-          this.#sink.onBody(copied(bytes, at, at + take))
+          this.#sink.onBody(bytes, at, at + take)
           at += take
           if (this.#left === 0) this.#state = State.ChunkDataCr
           break
@@ -130,7 +130,7 @@ export class ResponseParser {
           at = this.#skipTrailer(bytes, at, end)
           break
         case State.UntilClose:
-          this.#sink.onBody(copied(bytes, at, end))
+          this.#sink.onBody(bytes, at, end)
           return
         case State.Done:
           throw new ResponseError('the backend sent bytes that belong to no answer')
@@ -242,10 +242,4 @@ export class ResponseParser {
     this.#state = State.Done
     this.#sink.onEnd(this.#reusable)
   }
-}
-
-function copied(bytes: Buffer, from: number, to: number): Buffer {
-  const copy = Buffer.allocUnsafe(to - from)
-  bytes.copy(copy, 0, from, to)
-  return copy
 }
