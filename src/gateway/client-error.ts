@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { ERRORS, errorBody, type ErrorCode } from '../protocol/index.js'
 
@@ -11,8 +12,8 @@ const CAUSES: ReadonlyMap<string, readonly [number, string, ErrorCode, string]> 
 
 /** Even what cannot be parsed is answered with the error object, and then the connection is closed. */
 export function clientError(error: NodeJS.ErrnoException, socket: Socket): void {
-  // Nobody is left to read an answer, or one is being written already.
-  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) {
+  // Nobody is left to read an answer, or one is being written already: looked up as Node's own handler does, which documents no way.
+  if (error.code === 'ECONNRESET' || !socket.writable || (socket as { _httpMessage?: ServerResponse | null })._httpMessage?.headersSent === true) {
     socket.destroy()
     return
   }

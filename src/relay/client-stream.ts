@@ -20,9 +20,12 @@ export interface ClientFeeder {
 
 /** What streams send in one turn of the loop, mostly. */
 const FRAMES = new Frames()
+/** The mark of the end of a body in chunks. */
+const LAST_CHUNK = '0\r\n\r\n'
 
 const STREAM = Symbol('client stream')
-type Raw = ServerResponse & { [STREAM]?: ClientStream }
+/** With two properties that Node does not document: the head as text, and whether it has gone out. Where they are missing, Node sends the head. */
+type Raw = ServerResponse & { [STREAM]?: ClientStream, readonly _header?: string | null, _headerSent?: boolean }
 
 /** One function for all answers: a listener of its own for each, with the request in its scope, outlives it (see `ById`). */
 function closed(this: Raw): void {
@@ -33,9 +36,9 @@ function closed(this: Raw): void {
  * The client's side of one request: head, bytes, end, backpressure, and the news that the client has left. What arrived together
  * leaves together: one write per stream and turn of the loop, whatever number of events it brought.
  *
- * After the head the bytes go to the socket itself, with the chunk framing in the same buffer: Node's own
- * `ServerResponse.write` makes three writes and a cork of it. Where nothing is queued before them they are framed where the kernel reads
- * them from, without a copy of their own.
+ * Where nothing is queued before it, all that is sent is put where the kernel reads it from, chunk framing included, and goes there straight away:
+ * head, bytes and the mark of the end. What cannot go so goes to the socket, still with its framing in the same buffer: Node's own
+ * `ServerResponse.write` makes three writes and a cork of it.
  */
 export class ClientStream implements Writer {
   // What each event touches stands together: of five hundred streams hardly any is in the processor's caches when its next event comes.
@@ -45,7 +48,11 @@ export class ClientStream implements Writer {
   #gone = false
   /** Asked for `flush`. */
   #dirty = false
-  /** Where in `FRAMES` its chunks of this turn stand, and how many bytes they are. */
+  /** Its body is sent in chunks. */
+  #chunked = false
+  /** The head has gone out, or is among its frames. */
+  #headSent = false
+  /** Where in `FRAMES` stands what it sends in this turn, and how many bytes it is. */
   #framesAt = 0
   #framesBytes = 0
   /** While nothing is queued on the socket. */
@@ -58,6 +65,8 @@ export class ClientStream implements Writer {
   bytesWritten = 0
   readonly #raw: Raw
   #headWritten = false
+  /** The end is among its frames. */
+  #endSent = false
   /** When the client stopped taking bytes; read by whoever enforces the write-stall timeout. */
   blockedSinceMs: Ms | undefined
   status = 0
@@ -105,39 +114,51 @@ export class ClientStream implements Writer {
     this.#headWritten = true
     this.status = status
     this.#raw.writeHead(status, headers)
+    this.#chunked = this.#raw.chunkedEncoding
     flatten(this.#raw)
   }
 
   /** Takes `bytes` from `from` up to `to`, and keeps nothing of the buffer. False: the client does not keep up; stop reading until `feeder` is told. */
   write(bytes: Buffer, from = 0, to = bytes.length): boolean {
     if (this.#ended || from === to) return !this.#blocked
-    if (!this.#frame(bytes, from, to)) this.#keep(Buffer.from(bytes.subarray(from, to)))
+    this.bytesWritten += to - from
+    const framed = this.#frames() && this.#added(this.#chunked ? FRAMES.addChunk(bytes, from, to) : FRAMES.addPlain(bytes, from, to))
+    if (!framed) this.#keep(Buffer.from(bytes.subarray(from, to)))
     this.#ask()
     return !this.#blocked
   }
 
-  /** False where it cannot leave by the shortcut. */
-  #frame(bytes: Buffer, from: number, to: number): boolean {
+  /** May what comes next be added to `FRAMES`? Sees to it that the head is there before it. */
+  #frames(): boolean {
     // What waits already goes first.
-    if (this.#pending !== undefined || (this.#shortcut ??= this.#findShortcut()) === undefined) return false
-    const at = FRAMES.end
+    if (this.#pending !== undefined) return false
     // Another stream's stand between.
-    if (this.#framesBytes > 0 && at !== this.#framesAt + this.#framesBytes) return false
-    const size = FRAMES.add(bytes, from, to)
+    if (this.#framesBytes > 0 && FRAMES.end !== this.#framesAt + this.#framesBytes) return false
+    this.#shortcut ??= this.#findShortcut()
+    return this.#shortcut !== undefined && (this.#headSent || this.#addHead())
+  }
+
+  #added(size: number): boolean {
     if (size === 0) return false
     if (this.#framesBytes === 0) {
       FRAMES.hold()
-      this.#framesAt = at
+      this.#framesAt = FRAMES.end - size
     }
     this.#framesBytes += size
-    this.bytesWritten += to - from
     return true
   }
 
-  /** Not for the first bytes, which take the head along. */
+  #addHead(): boolean {
+    if (!this.#added(FRAMES.addText(this.#raw._header!))) return false
+    this.#raw._headerSent = true
+    this.#headSent = true
+    return true
+  }
+
   #findShortcut(): Shortcut | undefined {
-    const { socket, chunkedEncoding } = this.#raw
-    return this.bytesWritten > 0 && chunkedEncoding && socket !== null ? Shortcut.of(socket) : undefined
+    const { socket, writableLength, _header: head, _headerSent: sent } = this.#raw
+    // A pipelined answer has no socket yet.
+    return socket !== null && writableLength === 0 && (this.#headSent || (typeof head === 'string' && sent === false)) ? Shortcut.of(socket) : undefined
   }
 
   #keep(bytes: Buffer): void {
@@ -150,6 +171,7 @@ export class ClientStream implements Writer {
   end(): void {
     if (this.#ended) return
     this.#ended = true
+    this.#endSent = this.#headWritten && this.#chunked && this.#frames() && this.#added(FRAMES.addText(LAST_CHUNK))
     this.#ask()
   }
 
@@ -160,7 +182,8 @@ export class ClientStream implements Writer {
     this.head(status, headers)
     this.#ended = true
     this.bytesWritten += body.length
-    this.#whole = body
+    this.#endSent = this.#frames() && this.#added(FRAMES.addPlain(body, 0, body.length))
+    if (!this.#endSent) this.#whole = body
     this.#ask()
   }
 
@@ -183,8 +206,8 @@ export class ClientStream implements Writer {
 
   flush(): void {
     this.#dirty = false
-    // Together with the last bytes; `end` uncorks.
-    if (this.#ended && !this.#gone && this.#whole === undefined) this.#raw.socket?.cork()
+    // The mark of the end with what goes before it; `end` uncorks.
+    if (this.#ended && !this.#endSent && !this.#gone && this.#whole === undefined) this.#raw.socket?.cork()
     if (this.#framesBytes > 0) this.#sendFrames()
     if (this.#pending !== undefined) this.#sendPending()
     if (this.#ended && !this.#gone) this.#finish()
@@ -195,7 +218,7 @@ export class ClientStream implements Writer {
     const to = from + this.#framesBytes
     this.#framesBytes = 0
     if (!this.#gone) {
-      const taken = this.#ended ? 0 : this.#shortcut!.write(FRAMES.bytes, from, to)
+      const taken = this.#shortcut!.write(FRAMES.bytes, from, to)
       if (from + taken < to) this.#queue(Buffer.from(FRAMES.bytes.subarray(from + taken, to)))
     }
     FRAMES.release()
@@ -218,6 +241,8 @@ export class ClientStream implements Writer {
   #finish(): void {
     const whole = this.#whole
     if (whole === undefined) {
+      // Else Node would mark the end.
+      if (this.#endSent) this.#raw.chunkedEncoding = false
       this.#raw.end()
       return
     }
@@ -228,14 +253,13 @@ export class ClientStream implements Writer {
   }
 
   #send(bytes: Buffer): void {
-    const first = this.bytesWritten === 0
     this.#shortcut = undefined
-    this.bytesWritten += bytes.length
-    const socket = this.#raw.socket
-    // The first bytes take the head along; a large piece is not worth a copy; a pipelined answer has no socket yet.
-    const keepsUp = first || bytes.length > COPY_LIMIT || socket === null
+    const { socket, writableCorked } = this.#raw
+    // The first bytes take the head along; a large piece is not worth a copy; a pipelined answer has no socket yet; Node may hold pieces back.
+    const keepsUp = !this.#headSent || bytes.length > COPY_LIMIT || socket === null || writableCorked > 0
       ? this.#raw.write(bytes)
-      : socket.write(this.#raw.chunkedEncoding ? framed(bytes) : bytes)
+      : socket.write(this.#chunked ? framed(bytes) : bytes)
+    this.#headSent = true
     if (!keepsUp) this.#block(socket)
   }
 

@@ -22,8 +22,8 @@ export function frame(out: Buffer, at: number, data: Buffer, from: number, to: n
 }
 
 /**
- * Where the chunks of all streams stand from the read that brings them to the write that takes them on, within one turn of the loop: memory
- * that stays in the processor's caches, and no object for each.
+ * Where what all streams send stands from the read that brings it to the write that takes it on, within one turn of the loop: memory that stays
+ * in the processor's caches, and no object for each. What is added is answered with how many bytes it takes here; 0: there is no room.
  */
 export class Frames {
   readonly bytes = Buffer.allocUnsafeSlow(ROOM_BYTES)
@@ -31,20 +31,37 @@ export class Frames {
   end = 0
   #holders = 0
 
-  /** Appends a chunk, and answers how many bytes it is with its framing; 0: there is no room. */
-  add(data: Buffer, from: number, to: number): number {
+  /** `data` from `from` up to `to`, as an HTTP/1.1 chunk. */
+  addChunk(data: Buffer, from: number, to: number): number {
     const at = this.end
     if (at + to - from + FRAMING_BYTES > ROOM_BYTES) return 0
     this.end = frame(this.bytes, at, data, from, to)
     return this.end - at
   }
 
-  /** Somebody has chunks here. */
+  /** The same as it is. */
+  addPlain(data: Buffer, from: number, to: number): number {
+    const size = to - from
+    if (this.end + size > ROOM_BYTES) return 0
+    data.copy(this.bytes, this.end, from, to)
+    this.end += size
+    return size
+  }
+
+  /** Of a head: characters that are bytes. */
+  addText(text: string): number {
+    if (this.end + text.length > ROOM_BYTES) return 0
+    this.bytes.write(text, this.end, 'latin1')
+    this.end += text.length
+    return text.length
+  }
+
+  /** Somebody has something here. */
   hold(): void {
     this.#holders++
   }
 
-  /** They have left. */
+  /** It has left. */
   release(): void {
     if (--this.#holders === 0) this.end = 0
   }

@@ -1,5 +1,5 @@
 // What an attempt's end says of its backend, and where the next attempt may go: lines of docs/reliability.md over the wire.
-import { createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
 import { startGateway as startWhole } from '../../src/cli/serve/gateway.js'
@@ -201,4 +201,26 @@ t.test('each token is judged by its own due time, however many were in time befo
   t.equal((await client.answer).status, 200)
   t.equal((await gateway.nextRecord()).timeline.maxLatenessMs, 10)
   t.strictSame(gateway.gaps, [65, 35, 5, 32])
+})
+
+t.test('bytes that are no request cut off the answer that they come into, and are answered where there is none', async t => {
+  const { gateway } = await setUp(t, [(seen, response) => {
+    if (seen.body.includes('"stream"')) response.writeHead(200, STREAM_HEAD).write(EVENTS[0]!)
+    else void goodChat()(seen, response)
+  }])
+  const request = (body: string): string => `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+  for (const [body, answered] of [[STREAMED, false], [CHAT(), true]] as const) {
+    const socket = connect(gateway.port, '127.0.0.1', () => { socket.write(request(body)) }).setEncoding('latin1')
+    let text = ''
+    socket.on('data', (piece: string) => {
+      text += piece
+      if (text.includes('"finish_reason"') && !socket.writableEnded) socket.end('no request\r\n\r\n')
+    })
+    await once(socket, 'close')
+    t.match(text, /^HTTP\/1\.1 200 /)
+    t.equal(text.includes('HTTP/1.1 400 Bad Request'), answered, body)
+  }
+  await gateway.nextRecord()
+  await gateway.nextRecord()
+  t.same(gateway.runtime.gauges, IDLE)
 })
