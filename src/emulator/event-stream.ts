@@ -48,7 +48,9 @@ export class EventStream {
 
   /** Bytes as they are. */
   writeBytes (bytes: Buffer): void {
-    this.#enqueue([bytes])
+    if (this.#socket === undefined) return this.#enqueue([bytes])
+    // Not by the server's own `write`: since Node 26 that holds back what it is given until the end of the turn, and later events would overtake it.
+    this.#socket.write(Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]))
   }
 
   /** The end of the body, after all that was written. */

@@ -172,7 +172,7 @@ t.test('what a request was made of goes with it: next to nothing gets old', { ti
     log: { level: 'warn' },
   }, ['--trace-gc-nvp'])
   /** Bytes that the collector has moved to where only its rare, long rounds look. */
-  const promoted = () => [...program.log().matchAll(/ gc=s .* promoted=(\d+)/g)].reduce((sum, [, bytes]) => sum + Number(bytes), 0)
+  const promoted = () => [...program.log().matchAll(/ gc=s .* promoted=(\d+)|"gc":"s".*"promoted":(\d+)/g)].reduce((sum, [, bytes, bytesSinceNode26]) => sum + Number(bytes ?? bytesSinceNode26), 0)
   // Code, tables and the ring of recent requests get old once.
   await ask(program.url, [CHAT()], 4000)
   upstream.seen.length = 0
