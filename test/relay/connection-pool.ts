@@ -54,6 +54,53 @@ t.test('one connection serves request after request, and the request is what was
   t.match(seen[1], /^POST \/p\?q HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\ncontent-type: application\/json\r\ncontent-length: 3\r\n\r\nyyy$/)
 })
 
+t.test('requests of every size arrive as they were sent, many at once and one after the other on a connection', async t => {
+  const incoming = new Map<number, string>()
+  const { pool } = await serve(t, (socket, piece, connection) => {
+    const text = (incoming.get(connection) ?? '') + piece
+    const [head, body] = text.split('\r\n\r\n')
+    const whole = body !== undefined && body.length === Number(/content-length: (\d+)/.exec(head!)![1])
+    incoming.set(connection, whole ? '' : text)
+    if (whole) socket.write(ok(body))
+  })
+  const bodies = [0, 1, 300, 10_000, 16_200, 16_300, 16_383, 16_384, 16_385, 20_000, 70_000, 1_000_000, 2].map((size, i) => String.fromCharCode(97 + i).repeat(size))
+  for (let round = 0; round < 3; round++) {
+    const answers = await Promise.all(bodies.map(body => ask(pool, body)))
+    for (const [i, { body }] of answers.entries()) t.ok(body === bodies[i], `${bodies[i]!.length} bytes`)
+  }
+  for (const body of bodies) t.ok((await ask(pool, body)).body === body)
+  // Around where a request no longer fits where most are put together, its head included.
+  for (let size = 16_250; size < 16_320; size++) {
+    const body = String.fromCharCode(97 + size % 26).repeat(size)
+    t.ok((await ask(pool, body)).body === body, `${size} bytes`)
+  }
+})
+
+t.test('a request goes behind what the backend has not read of the one before it, and stays what it was', async t => {
+  const incoming: string[] = []
+  const { pool, sockets } = await serve(t, (socket, piece, connection) => {
+    if (connection > 1 || piece.endsWith('first')) return void socket.write(ok('other'))
+    const begins = incoming.length === 0
+    incoming.push(piece)
+    if (piece.endsWith('second')) socket.write(ok('late'))
+    if (!begins) return
+    // Answered before it has been read.
+    socket.pause()
+    socket.write(ok('early'))
+  })
+  const large = 'l'.repeat(16 * 1024 * 1024)
+  t.match(await ask(pool, 'first'), { body: 'other' })
+  t.match(await ask(pool, large), { body: 'early' })
+  const second = ask(pool, 'second')
+  await new Promise(setImmediate)
+  t.match(await ask(pool, 'o'.repeat(500)), { body: 'other' })
+  for (const socket of sockets) socket.resume()
+  t.match(await second, { body: 'late' })
+  const [, first, behind] = /^POST [^]*?\r\n\r\n(l*)(POST [^]*)$/.exec(incoming.join('')) ?? []
+  t.equal(first?.length, large.length)
+  t.match(behind, /^POST \/p\?q HTTP\/1\.1\r\n.*\r\ncontent-length: 6\r\n\r\nsecond$/s)
+})
+
 t.test('requests at once have connections of their own, and no cap holds one back', async t => {
   const { pool, connections } = await serve(t, socket => { setTimeout(() => socket.write(ok('fine')), 30) })
   const answers = await Promise.all(Array.from({ length: 150 }, () => ask(pool)))

@@ -65,6 +65,9 @@ export class ConnectionError extends Error {
 
 /** Every read of every plain connection lands here: Node would otherwise set 64 KiB aside per read. Who wants to keep some of it copies that. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024)
+/** Where requests are put together; larger ones go out in two pieces, which costs less than the copy. */
+const SEND_BUFFER = Buffer.allocUnsafeSlow(16 * 1024)
+const NO_BYTES = Buffer.alloc(0)
 
 /** One connection to a backend, one request at a time: destroying it is then an abort of that request alone. */
 export class Connection implements ResponseSink, Writer {
@@ -145,26 +148,24 @@ export class Connection implements ResponseSink, Writer {
 
   flush(): void {
     const head = this.#head
-    const body = this.#body
+    const body = this.#body ?? NO_BYTES
+    const size = head.length + body.length
     this.#head = ''
     this.#body = undefined
     if (this.#socket.destroyed) return
-    if (body === undefined || body.length === 0) {
-      this.#queue(Buffer.from(head, 'latin1'))
-    } else if (body.length <= 16 * 1024) {
-      // One buffer, one segment: cheaper than a gathering write.
-      const bytes = Buffer.allocUnsafe(head.length + body.length)
-      bytes.write(head, 0, 'latin1')
-      body.copy(bytes, head.length)
-      this.#shortcut ??= Shortcut.of(this.#socket)
-      const taken = this.#shortcut?.write(bytes, 0, bytes.length) ?? 0
-      if (taken < bytes.length) this.#queue(bytes.subarray(taken))
-    } else {
+    if (size > SEND_BUFFER.length) {
       this.#socket.cork()
       this.#queue(Buffer.from(head, 'latin1'))
       this.#queue(body)
       this.#socket.uncork()
+      return
     }
+    // One buffer, one segment: cheaper than a gathering write.
+    SEND_BUFFER.write(head, 0, 'latin1')
+    body.copy(SEND_BUFFER, head.length)
+    this.#shortcut ??= Shortcut.of(this.#socket)
+    const taken = this.#shortcut?.write(SEND_BUFFER, 0, size) ?? 0
+    if (taken < size) this.#queue(Buffer.from(SEND_BUFFER.subarray(taken, size)))
   }
 
   #queue(bytes: Buffer): void {
