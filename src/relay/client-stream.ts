@@ -288,8 +288,8 @@ export class ClientStream implements Writer {
  * Node keeps the text of the head as the tree of some fifty pieces that it was added up from, until the answer has ended; looking at a
  * character makes it one string. For the collector that is every fifth object of a stream (heap snapshots of idle ones).
  */
-function flatten(raw: ServerResponse): void {
-  (raw as { _header?: string | null })._header?.charCodeAt(0)
+function flatten(raw: Raw): void {
+  raw._header?.charCodeAt(0)
 }
 
 /** An HTTP/1.1 chunk, framing and data in one piece. */

@@ -6,7 +6,7 @@ import { startGateway as startWhole } from '../../src/cli/serve/gateway.js'
 import { configFrom } from '../../src/config/index.js'
 import type { Clock } from '../../src/core/index.js'
 import type { Fleet } from '../../src/fleet/index.js'
-import { CHAT, send, STREAMED } from '../helpers/client.js'
+import { CHAT, raw, send, STREAMED } from '../helpers/client.js'
 import { IDLE, startGateway } from '../helpers/gateway.js'
 import { liveIo } from '../helpers/io.js'
 import { chatEvents, event, goodChat, scriptedUpstream, STREAM_HEAD, type Script } from '../helpers/upstream.js'
@@ -223,4 +223,13 @@ t.test('bytes that are no request cut off the answer that they come into, and ar
   await gateway.nextRecord()
   await gateway.nextRecord()
   t.same(gateway.runtime.gauges, IDLE)
+})
+
+t.test('a client that speaks HTTP/1.0 gets a stream without chunks, to the end of the connection', async t => {
+  const { gateway } = await setUp(t, [goodChat()])
+  const text = await raw(gateway.port, `POST /v1/chat/completions HTTP/1.0\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${STREAMED.length}\r\n\r\n${STREAMED}`)
+  const [head = '', body = ''] = text.split(/\r\n\r\n([^]*)/)
+  t.notMatch(head, /transfer-encoding/i)
+  t.match(body, /^data: \{[^]*\n\ndata: \[DONE\]\n\n$/)
+  t.ok(body.split('\n\n').slice(0, -1).every(piece => piece.startsWith('data: ')), 'events and nothing else')
 })

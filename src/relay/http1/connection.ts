@@ -65,7 +65,7 @@ export class ConnectionError extends Error {
 
 /** Every read of every plain connection lands here: Node would otherwise set 64 KiB aside per read. Who wants to keep some of it copies that. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024)
-/** Where requests are put together; larger ones go out in two pieces, which costs less than the copy. */
+/** Where requests are put together; larger ones go out in two pieces. */
 const SEND_BUFFER = Buffer.allocUnsafeSlow(16 * 1024)
 const NO_BYTES = Buffer.alloc(0)
 
