@@ -183,10 +183,14 @@ t.test('a closed socket\'s descriptor, which may be another one\'s by then, gets
   settleTurn()
   const { fd } = (closed.socket as unknown as { _handle: { fd: number } })._handle
   closed.stream.write(Buffer.from('not seen'))
+  const other = join(t.testdir(), 'other')
   // Before the stream is told.
   closed.socket.destroy()
-  const file = openSync(join(t.testdir(), 'other'), 'w')
-  t.teardown(() => { closeSync(file) })
+  // The lowest free descriptor is given out first, and ones below may have come free since this one was.
+  const files = [openSync(other, 'w')]
+  while (files.at(-1)! < fd) files.push(openSync(other, 'w'))
+  t.teardown(() => { files.forEach(closeSync) })
+  const file = files.at(-1)!
   t.equal(file, fd, 'the descriptor is in use again')
   closed.stream.write(Buffer.from('nor this'))
   settleTurn()
