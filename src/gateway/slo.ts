@@ -1,5 +1,5 @@
 import type { SloTargets } from '../core/index.js'
-import type { Config, KeyConfig } from '../config/index.js'
+import type { Config } from '../config/index.js'
 import { readSloHeaders, type Headers } from '../protocol/index.js'
 import { targetsOf } from '../runtime/index.js'
 import type { Tenant } from './context.js'
@@ -27,20 +27,11 @@ export function promise(routeClass: string, config: Pick<Config, 'classes'>, hea
   if (tenant.key?.classes !== undefined && !tenant.key.classes.includes(name)) {
     throw new GatewayError('not_allowed', `The API key does not allow the service class "${name}".`)
   }
-  const { deadlineMs, ...flow } = asked.targets
-  const wished: SloTargets = asked.deadlineIsClientTimeout || deadlineMs === undefined ? flow : { ...flow, deadlineMs }
-  return {
-    class: name,
-    targets: { ...(known === undefined ? {} : targetsOf(known)), ...clamped(wished, tenant.key) },
-    clientTimeoutMs: asked.deadlineIsClientTimeout ? deadlineMs : undefined,
-  }
-}
-
-function clamped(wished: SloTargets, key: KeyConfig | undefined): SloTargets {
-  if (key === undefined) return wished
-  return {
-    ...(wished.ttftMs === undefined ? {} : { ttftMs: Math.max(wished.ttftMs, key.min_ttft ?? 0) }),
-    ...(wished.tpotMs === undefined ? {} : { tpotMs: Math.max(wished.tpotMs, key.min_tpot ?? 0) }),
-    ...(wished.deadlineMs === undefined ? {} : { deadlineMs: Math.max(wished.deadlineMs, key.min_deadline ?? 0) }),
-  }
+  const targets = known === undefined ? {} : targetsOf(known)
+  const { key } = tenant
+  const { ttftMs, tpotMs, deadlineMs } = asked.targets
+  if (ttftMs !== undefined) targets.ttftMs = Math.max(ttftMs, key?.min_ttft ?? 0)
+  if (tpotMs !== undefined) targets.tpotMs = Math.max(tpotMs, key?.min_tpot ?? 0)
+  if (deadlineMs !== undefined && !asked.deadlineIsClientTimeout) targets.deadlineMs = Math.max(deadlineMs, key?.min_deadline ?? 0)
+  return { class: name, targets, clientTimeoutMs: asked.deadlineIsClientTimeout ? deadlineMs : undefined }
 }

@@ -357,11 +357,12 @@ const END_OF_EVENT = Buffer.from('\n\n')
 /** Usage out of counts, -1 = unknown. Anthropic's `input_tokens` leaves out what came from or went into the cache. */
 export function usageOf (prompt: number, cached: number, output: number, cacheWritten: number, addsCacheToPrompt: boolean): Usage | undefined {
   if (prompt < 0 && cached < 0 && output < 0) return undefined
-  return {
-    ...(prompt >= 0 && { promptTokens: addsCacheToPrompt ? prompt + Math.max(0, cached) + Math.max(0, cacheWritten) : prompt }),
-    ...(cached >= 0 && { cachedTokens: cached }),
-    ...(output >= 0 && { outputTokens: output }),
-  }
+  // One by one: of objects spread into one literal, V8 comes to make a hidden class for each answer, and those get old.
+  const usage: { -readonly [Count in keyof Usage]: Usage[Count] } = {}
+  if (prompt >= 0) usage.promptTokens = addsCacheToPrompt ? prompt + Math.max(0, cached) + Math.max(0, cacheWritten) : prompt
+  if (cached >= 0) usage.cachedTokens = cached
+  if (output >= 0) usage.outputTokens = output
+  return usage
 }
 
 function findLineEnd (b: Buffer, from: number, end: number): number {
