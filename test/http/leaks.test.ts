@@ -1,6 +1,8 @@
 // Ten thousand requests with seeded aborts, faults and timeouts: nothing is held afterwards, nothing was ever negative.
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { Agent, request as httpRequest } from 'node:http'
+import { join } from 'node:path'
 import t from 'tap'
 import { createRandom } from '../../src/core/index.js'
 import { Gateway } from '../chaos/gateway.js'
@@ -164,21 +166,27 @@ t.test('what a request was made of goes with it: next to nothing gets old', { ti
   const good = goodChat()
   const upstream = await scriptedUpstream((seen, response) => seen.method === 'POST' ? good(seen, response) : void response.end('{}'))
   t.teardown(() => upstream.close())
-  // In a process of its own, whose collector tells what it does.
+  const log = join(t.testdir(), 'v8.log')
+  // In a process of its own, whose collector tells what it does, and whose engine which hidden classes it makes.
   const program = await serve(t, {
     pools: { main: { backends: [{ url: upstream.url, engine: 'vllm' }] } },
     classes: { chat: { ttft: '60s', tpot: '10s' } },
     routes: [{ match: { path: '/v1/*' }, class: 'chat' }],
     log: { level: 'warn' },
-  }, ['--trace-gc-nvp'])
+  }, ['--trace-gc-nvp', '--log-maps', '--no-log-maps-details', '--no-logfile-per-isolate', `--logfile=${log}`])
   /** Bytes that the collector has moved to where only its rare, long rounds look. */
   const promoted = () => [...program.log().matchAll(/ gc=s .* promoted=(\d+)|"gc":"s".*"promoted":(\d+)/g)].reduce((sum, [, bytes, bytesSinceNode26]) => sum + Number(bytes ?? bytesSinceNode26), 0)
   // Code, tables and the ring of recent requests get old once.
   await ask(program.url, [CHAT()], 4000)
   upstream.seen.length = 0
   const before = promoted()
+  const logged = readFileSync(log).length
   await ask(program.url, [CHAT()], 4000)
   t.equal(await program.stop(), 0)
+  const hiddenClasses = readFileSync(log).subarray(logged).toString('latin1').split('\nmap,').length - 1
+  t.comment(`${hiddenClasses / 4000} hidden classes per request`)
+  // Put together by spreading, an object can get one of its own each time.
+  t.ok(hiddenClasses < 400)
   const perRequest = (promoted() - before) / 4000
   t.comment(`${Math.round(perRequest)} bytes per request`)
   t.ok(perRequest > 0, 'the collector was heard')
