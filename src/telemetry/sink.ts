@@ -7,8 +7,8 @@ import type { Bytes, Ms } from '../core/index.js'
 const MAX_BUFFERED: Bytes = 16 * 1024 * 1024
 /**
  * Lines leave together when there are this many characters of them, or after this time: a system call per line would cost more than making it.
- * Each write waits for a thread to get the core that the gateway fills: with a quarter of this, lines came faster than they left, and what stood in
- * line got old and was the collector's to clear away (`--trace-gc-nvp`, some 500 bytes promoted per request).
+ * Each write waits until a thread gets the core that the gateway fills. With a quarter of this, lines came faster than they left, and those that
+ * stood in line got old, which the collector's long stops then cleared away.
  */
 const BATCH_CHARS = 64 * 1024
 const FLUSH_MS: Ms = 100
@@ -48,7 +48,7 @@ export function openStdout(onDrop: (lines: number) => void): Sink {
   // Before the stream's own listener, which writes out what it holds.
   process.on('exit', leave)
   // With a least length of 0 its `flush` would not wait for what is on its way.
-  const stream = pino.destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED, minLength: 1, maxWrite: BATCH_CHARS })
+  const stream = pino.destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED, minLength: 1 })
   stream.on('drop', (text: string) => { onDrop(text.split('\n').length - 1) })
   stream.on('error', () => { onDrop(1) })
   let closed = false

@@ -185,6 +185,7 @@ t.test('what a request was made of goes with it: next to nothing gets old', { ti
   t.equal(await program.stop(), 0)
   const hiddenClasses = readFileSync(log).subarray(logged).toString('latin1').split('\nmap,').length - 1
   t.comment(`${hiddenClasses / 4000} hidden classes per request`)
+  t.ok(logged > 0, 'the engine was heard')
   // Put together by spreading, an object can get one of its own each time.
   t.ok(hiddenClasses < 400)
   const perRequest = (promoted() - before) / 4000
