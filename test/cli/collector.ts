@@ -1,4 +1,4 @@
-// On one core the collector works without helpers: the engine has to survive that, and what does not concern it has to stay. Nowhere are objects old from the start.
+// On one core the collector works without helpers: the engine has to survive that, and what does not concern it has to stay. Nowhere are objects old from the start, nor are there more new ones than are quickly looked through.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -43,4 +43,24 @@ console.log(kept.length)`
   }
   t.ok(await decisions('') > 0, 'it tells when it decides')
   t.equal(await decisions(`import { setUpCollector } from ${JSON.stringify(COLLECTOR)}; setUpCollector(2)`), 0)
+})
+
+t.test('the space for new objects grows, but not until streams have to wait for it', async t => {
+  /** MiB of that space, when far more has lived on than makes the engine let it grow. */
+  const grown = async (first: string) => {
+    const script = `
+import { getHeapSpaceStatistics } from 'node:v8'
+${first}
+let kept = []
+for (let round = 0; round < 200; round++) {
+  kept = Array.from({ length: 20_000 }, (_, i) => ({ i, list: [i, round] }))
+  await new Promise(setImmediate)
+}
+const young = getHeapSpaceStatistics().find(space => space.space_name === 'new_space')
+console.log((young.space_used_size + young.space_available_size) / 1024 / 1024)`
+    return Number((await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { env: {} })).stdout)
+  }
+  t.ok(await grown('') > 12, 'by itself the engine lets it')
+  const bounded = await grown(`import { setUpCollector } from ${JSON.stringify(COLLECTOR)}; setUpCollector(2)`)
+  t.ok(bounded > 7 && bounded < 9, `${bounded} MiB`)
 })

