@@ -46,7 +46,7 @@ export class TrackedRequest {
   attempts = 0
   /** The client has part of the answer, and is owed the rest. */
   continues = false
-  readonly #failures: Failure[]
+  #failures: Failure[] | undefined
   heldBy: HeldBy | undefined
   /** All backends turned it down; until then it is enough to ask those that changed since. */
   askAllAtMs: Ms = -Infinity
@@ -65,7 +65,7 @@ export class TrackedRequest {
 
   constructor(spec: RequestSpec, serviceClass: ServiceClass, sequence: number, promptTokens: Tokens, lengths: OutputLengthHistogram, tokenMs: Ms, nowMs: Ms) {
     this.spec = spec
-    this.#failures = spec.unfit === undefined ? [] : spec.unfit.map((backend) => ({ backend, atMs: Infinity }))
+    this.#failures = spec.unfit?.map((backend) => ({ backend, atMs: Infinity }))
     this.class = serviceClass
     this.sequence = sequence
     this.promptTokens = promptTokens
@@ -82,22 +82,23 @@ export class TrackedRequest {
   }
 
   failedOn(backend: BackendId, nowMs: Ms): void {
-    this.#failures.push({ backend, atMs: nowMs })
+    (this.#failures ??= []).push({ backend, atMs: nowMs })
   }
 
   /** Not to be given it (again): it does not speak its protocol, or failed it and has answered nobody since. */
   excludes({ spec: { id }, provenAtMs }: Backend): boolean {
-    return this.#failures.length > 0 && this.#failures.some(({ backend, atMs }) => backend === id && provenAtMs <= atMs)
+    return this.#failures !== undefined && this.#failures.some(({ backend, atMs }) => backend === id && provenAtMs <= atMs)
   }
 
   /** Whoever failed it may be tried again, all but the latest `kept`. */
   forgive(kept: number): void {
+    if (this.#failures === undefined) return
     const unfit = this.spec.unfit?.length ?? 0
     this.#failures.splice(unfit, Math.max(0, this.#failures.length - unfit - kept))
   }
 
   forgiveLatest(): void {
-    this.#failures.pop()
+    this.#failures?.pop()
   }
 }
 

@@ -55,6 +55,8 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   /** Until it is sent: a body of megabytes must not live as long as the answer. */
   #request: AttemptRequest | undefined
   readonly #timeouts: AttemptTimeouts
+  /** When the request as a whole is over. */
+  readonly #totalAtMs: Ms
   readonly #sweep: Sweep
   readonly #credentialsPassed: boolean
 
@@ -82,13 +84,14 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   #heldUp = false
   #seenEvents = 0
 
-  constructor(request: AttemptRequest, client: ClientSide, owner: AttemptOwner, timeouts: AttemptTimeouts, credentialsPassed: boolean, clock: Clock, sweep: Sweep) {
+  constructor(request: AttemptRequest, client: ClientSide, owner: AttemptOwner, timeouts: AttemptTimeouts, totalAtMs: Ms, credentialsPassed: boolean, clock: Clock, sweep: Sweep) {
     this.#request = request
     this.#dialect = request.dialect
     this.#stripUsage = request.stripUsage
     this.#client = client
     this.#owner = owner
     this.#timeouts = timeouts
+    this.#totalAtMs = totalAtMs
     this.#credentialsPassed = credentialsPassed
     this.#clock = clock
     this.#sweep = sweep
@@ -202,13 +205,13 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   #onStream(bytes: Buffer, from: number, to: number): boolean {
     const meter = this.#meter!
     const pieces = meter.push(bytes, from, to)
-    if (meter.tokenEvents !== this.#tokenEvents) this.#onTokens(meter.tokenEvents)
-    if (this.#committed) return pieces === undefined ? this.#pass(bytes, from, to) : this.#passAll(pieces)
-    if (meter.firstEventIsError === true) {
-      // A refusal in the place of an answer: nothing has gone out, so it can still be retried, or be given its status.
+    if (!this.#committed && meter.firstEventIsError === true) {
+      // A refusal in the place of an answer, whatever else it says: nothing has gone out, so it can still be retried, or be given its status.
       this.#fail(verdict.judgeEngineError(meter.error, true))
       return true
     }
+    if (meter.tokenEvents !== this.#tokenEvents) this.#onTokens(meter.tokenEvents)
+    if (this.#committed) return pieces === undefined ? this.#pass(bytes, from, to) : this.#passAll(pieces)
     if (pieces === undefined) this.#hold(copied(bytes, from, to))
     else for (const piece of pieces) this.#hold(copied(piece))
     if (meter.firstEventIsError === false || this.#heldBytes > HOLD_STREAM_BYTES) return this.#commit()
@@ -400,7 +403,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
       this.#reportedTokens = this.#tokenEvents
       this.#owner.progress(this.#tokenEvents)
     }
-    if (nowMs >= this.#timeouts.totalAtMs) return this.#fail(verdict.totalTimeout)
+    if (nowMs >= this.#totalAtMs) return this.#fail(verdict.totalTimeout)
     const stalledMs = this.#client.stalledForMs(nowMs)
     if (stalledMs > 0) {
       // A client that does not read is not the backend's silence.

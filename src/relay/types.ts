@@ -17,8 +17,6 @@ export interface AttemptTimeouts {
   readonly idleMs: Ms
   /** For a client that does not read. */
   readonly writeStallMs: Ms
-  /** When the request as a whole is over. */
-  readonly totalAtMs: Ms
 }
 
 /** What is sent to the backend, and how its answer is read. */

@@ -3,7 +3,7 @@ import { lengthOf, traceparentOf, withIncludeUsage } from '../protocol/index.js'
 import type { AttemptRequest } from '../relay/index.js'
 import { attemptSpanId } from '../telemetry/index.js'
 import type { Run } from './run.js'
-import type { Job } from './types.js'
+import type { Outbound } from './types.js'
 
 /** Dialects whose streams say the usage when asked by `stream_options`. */
 const USAGE_ON_DEMAND = new Set(['openai-chat', 'openai-completions'])
@@ -13,18 +13,20 @@ const USAGE_ON_DEMAND = new Set(['openai-chat', 'openai-completions'])
  * what a continuation needs. Undefined: this backend cannot take the answer over.
  */
 export function attemptRequest({ job, timeline, continuation }: Run, backend: FleetBackend): AttemptRequest | undefined {
-  const { fields, trace } = job
+  const { trace } = job
+  const outbound = job.outbound!
+  const { fields } = outbound
   const ask = fields.stream && !fields.includeUsage && USAGE_ON_DEMAND.has(fields.dialect) && backend.adapter.reportsUsageWhenAsked
-  const body = continuation === undefined ? asked(job, ask) : continuation.body(backend.adapter.continuation, ask)
+  const body = continuation === undefined ? asked(outbound, ask) : continuation.body(backend.adapter.continuation, ask)
   if (body === undefined) return undefined
-  const headers = [...job.headers]
-  if (backend.apiKey !== undefined && !job.credentialsPassed) headers.push('authorization', `Bearer ${backend.apiKey}`)
+  const headers = [...outbound.headers]
+  if (backend.apiKey !== undefined && !outbound.credentialsPassed) headers.push('authorization', `Bearer ${backend.apiKey}`)
   if (trace !== undefined) headers.push('traceparent', traceparentOf(trace.traceId, attemptSpanId(trace.spanId, timeline.attempts), trace.flags))
-  return { method: job.method, path: job.target, headers, body, dialect: fields.dialect, stripUsage: ask }
+  return { method: outbound.method, path: outbound.target, headers, body, dialect: fields.dialect, stripUsage: ask }
 }
 
 /** The body, with the question about usage where it is to be asked. */
-function asked({ body, fields }: Job, ask: boolean): Buffer | undefined {
+function asked({ body, fields }: Outbound, ask: boolean): Buffer | undefined {
   if (body === undefined || !ask) return body
   const pieces = withIncludeUsage(body, fields)
   return Buffer.concat(pieces, lengthOf(pieces))

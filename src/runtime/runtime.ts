@@ -2,7 +2,7 @@ import { ById, createScheduler, type BackendId, type Clock, type Decision, type 
 import type { Config } from '../config/index.js'
 import type { Fleet, FleetBackend, FleetChange } from '../fleet/index.js'
 import type { ErrorCode } from '../protocol/index.js'
-import { Attempt, bookLater, Continuation, enterTogether, settleTurn, Sweep, type AttemptResult, type Upstream } from '../relay/index.js'
+import { Attempt, bookLater, Continuation, enterTogether, settleTurn, Sweep, type AttemptResult, type AttemptTimeouts, type Upstream } from '../relay/index.js'
 import { Alarm } from './alarm.js'
 import { messageOf, refuse, type Refusal } from './answers.js'
 import { attemptRequest } from './attempt-request.js'
@@ -24,6 +24,7 @@ const SATURATED_RETRY_MS: Ms = 1000
  */
 export class Runtime implements RunListener {
   #config: Config
+  #timeouts: AttemptTimeouts
   readonly #fleet: Fleet
   readonly #telemetry: RuntimeTelemetry
   readonly #clock: Clock
@@ -47,6 +48,7 @@ export class Runtime implements RunListener {
   constructor(options: RuntimeOptions) {
     const { config, fleet, telemetry, clock, random } = options
     this.#config = config
+    this.#timeouts = attemptTimeouts(config)
     this.#fleet = fleet
     this.#telemetry = telemetry
     this.#clock = clock
@@ -86,6 +88,7 @@ export class Runtime implements RunListener {
   /** A new configuration; what runs is not touched. */
   configure(config: Config): void {
     this.#config = config
+    this.#timeouts = attemptTimeouts(config)
     this.#retries.configure(retryOptions(config))
     this.#syncBackends()
   }
@@ -117,7 +120,7 @@ export class Runtime implements RunListener {
     if (run.ended) return
     const { job } = run
     const { spec } = job
-    if (job.continuation) run.continuation = Continuation.of(job.client, job.fields, job.body!)
+    if (job.continuation) run.continuation = Continuation.of(job.client, job.outbound!.fields, job.outbound!.body!)
     this.#retries.request()
     run.timeline.queuedAtMs = this.#clock.now()
     this.#feed({ type: 'arrival', request: spec.id === run.timeline.id ? spec : { ...spec, id: run.timeline.id } })
@@ -202,17 +205,10 @@ export class Runtime implements RunListener {
 
   #start(run: Run, lease: Lease, { backend, upstream }: BackendLink): void {
     const { job } = run
-    const { timeouts } = this.#config
     run.startedAtMs = this.#clock.now()
     const request = attemptRequest(run, backend)
     if (request === undefined) return this.onAttemptEnded(run, UNABLE)
-    const attempt = new Attempt(request, run.continuation ?? job.client, run, {
-      connectMs: timeouts.connect,
-      firstTokenMs: timeouts.first_token,
-      idleMs: timeouts.idle,
-      writeStallMs: timeouts.write_stall,
-      totalAtMs: job.spec.receivedAtMs + timeouts.total,
-    }, job.credentialsPassed, this.#clock, this.#sweep)
+    const attempt = new Attempt(request, run.continuation ?? job.client, run, this.#timeouts, job.spec.receivedAtMs + this.#config.timeouts.total, job.outbound!.credentialsPassed, this.#clock, this.#sweep)
     lease.attempt = attempt
     attempt.start(upstream)
   }
@@ -232,8 +228,8 @@ export class Runtime implements RunListener {
   onFirstToken(run: Run): void {
     const { lease } = run
     if (lease === undefined) return
-    // A continuation has what it needs of it.
-    run.job.body = undefined
+    if (run.continuation === undefined) run.job.outbound = undefined
+    else run.job.outbound!.body = undefined
     const { explanation } = run
     this.#fleet.attemptProgressed(lease.backend, lease.dispatchedAtMs, explanation?.uncachedTokens ?? explanation?.promptTokens ?? 0)
     const { firstTokenAtMs, receivedAtMs } = run.timeline
@@ -419,6 +415,10 @@ export class Runtime implements RunListener {
     await this.#links.destroy()
   }
 }
+
+const attemptTimeouts = ({ timeouts }: Config): AttemptTimeouts => ({
+  connectMs: timeouts.connect, firstTokenMs: timeouts.first_token, idleMs: timeouts.idle, writeStallMs: timeouts.write_stall,
+})
 
 const retryOptions = ({ retries }: Config) => ({ ratio: retries.budget_ratio, minPerSecond: retries.min_per_second })
 

@@ -5,24 +5,30 @@ import type { ErrorShape, RequestFields } from '../protocol/index.js'
 import type { ClientStream } from '../relay/index.js'
 import type { Telemetry, TraceIds } from '../telemetry/index.js'
 
-/** A request that the gateway has read, classified and found valid: all that is needed to schedule, send and account it. */
-export interface Job {
-  readonly spec: RequestSpec
-  readonly fields: RequestFields
-  readonly errorShape: ErrorShape
-  /** Name of the route that matched. */
-  readonly route: string
+/** What attempts send. */
+export interface Outbound {
   readonly method: string
-  /** Path without query, for records. */
-  readonly path: string
-  /** Path and query, as they go to the backend. */
+  /** Path and query. */
   readonly target: string
-  /** Let go of when the answer has begun and no other attempt can follow. */
-  body: Buffer | undefined
-  /** For the backend, names and values in turn, without its key. */
+  /** Names and values in turn, without the backend's key. */
   readonly headers: readonly string[]
   /** The client's own credentials are among `headers`. */
   readonly credentialsPassed: boolean
+  readonly fields: RequestFields
+  /** Undefined also once a continuation alone can follow, which has what it needs of it. */
+  body: Buffer | undefined
+}
+
+/** A request that the gateway has read, classified and found valid: all that is needed to schedule, send and account it. */
+export interface Job {
+  readonly spec: RequestSpec
+  /** Let go of when the answer has begun and no other attempt can follow: a stream keeps only what it needs, see `setUpCollector`. */
+  outbound: Outbound | undefined
+  readonly errorShape: ErrorShape
+  /** Name of the route that matched. */
+  readonly route: string
+  /** Path without query, for records. */
+  readonly path: string
   readonly client: ClientStream
   /** The route wants a broken answer finished elsewhere, where that can be exact. */
   readonly continuation: boolean

@@ -83,6 +83,20 @@ t.test('R16: a hung backend delays nobody else', async t => {
   t.same(gateway.runtime.gauges, IDLE)
 })
 
+t.test('a refusal that tokens come after is a refusal, and what was asked goes to another backend whole', async t => {
+  const refusal = event({ error: { message: 'overloaded', code: 503 } }) + EVENTS.join('')
+  const refuses: Script = (_seen, response) => { response.writeHead(200, STREAM_HEAD).end(refusal) }
+  const { gateway, upstreams, chat } = await setUp(t, [refuses, goodChat(['b', 'c'])])
+  while (upstreams[0]!.seen.length === 0) {
+    const { status, text } = await send(chat, STREAMED).answer
+    t.equal(status, 200)
+    t.notMatch(text, /"a"|error/)
+    t.match(text, /\[DONE\]/)
+  }
+  t.equal(String(upstreams[1]!.seen.at(-1)!.body), String(upstreams[0]!.seen[0]!.body))
+  t.same(gateway.runtime.gauges, IDLE)
+})
+
 t.test('R15: half a chunk is half an answer', async t => {
   const piece = EVENTS[0]! + EVENTS[1]!
   const head = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n'

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { BackendId, Clock, RequestSpec } from '../../core/index.js'
 import {
@@ -16,6 +17,8 @@ import { unfitFor } from '../unfit.js'
 
 const NO_BODY = Buffer.alloc(0)
 const NO_HEADERS: readonly string[] = []
+const NO_RAW_HEADERS: string[] = []
+const NO_PARSED_HEADERS: IncomingHttpHeaders = {}
 
 /** Everything that is scheduled: read, classify, promise, and over to the runtime, which answers. */
 export const generation: FastifyPluginAsync<DataPlaneOptions> = async (app, { runtime, fleet, clock, newId }) => {
@@ -26,8 +29,10 @@ export const generation: FastifyPluginAsync<DataPlaneOptions> = async (app, { ru
       const job = jobOf(request, reply, path, endpoint, { clock, newId, unfit })
       // From here on the answer is the runtime's: it writes to the socket, past the framework.
       reply.hijack()
-      // The framework keeps its request until the answer has ended; the body is needed only until that has begun.
+      // The framework and Node keep their request until the answer has ended, and what the job has of it is needed until that has begun.
       request.body = undefined
+      request.raw.rawHeaders = NO_RAW_HEADERS
+      request.raw.headers = NO_PARSED_HEADERS
       runtime.submit(job)
     })
   }
@@ -59,16 +64,18 @@ function jobOf(request: FastifyRequest, reply: FastifyReply, path: string, endpo
   const permit = admit(tenant, chargeOf(fields), clock)
   return {
     spec: specOf(requestId, tenant.name, receivedAtMs, fields, promised, unfit(fields.dialect)),
-    fields,
+    outbound: {
+      method: 'POST',
+      target: query < 0 ? path : path + request.raw.url!.slice(query),
+      headers: upstreamHeaders(request, current.credentialsPassed, trace !== undefined),
+      credentialsPassed: current.credentialsPassed,
+      fields,
+      body,
+    },
     errorShape: endpoint.errorShape,
     route: classified.route,
     continuation: classified.continuation,
-    method: 'POST',
     path,
-    target: query < 0 ? path : path + request.raw.url!.slice(query),
-    body,
-    headers: upstreamHeaders(request, current.credentialsPassed, trace !== undefined),
-    credentialsPassed: current.credentialsPassed,
     client: new ClientStream(reply.raw),
     givesUpAtMs: promised.clientTimeoutMs === undefined ? undefined : receivedAtMs + promised.clientTimeoutMs,
     requestId,
