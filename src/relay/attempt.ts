@@ -107,6 +107,10 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
     return this.#tokenEvents < 2 || this.#clientStalled ? undefined : { tokens: this.#tokenEvents, tookMs: this.#lastTokenAtMs - this.#firstTokenAtMs }
   }
 
+  get #hasEnded(): boolean {
+    return this.#phase === 'ended'
+  }
+
   get tokenEvents(): number {
     return this.#tokenEvents
   }
@@ -210,11 +214,28 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
       this.#fail(verdict.judgeEngineError(meter.error, true))
       return true
     }
-    if (meter.tokenEvents !== this.#tokenEvents) this.#onTokens(meter.tokenEvents)
+    const { tokenEvents } = meter
+    if (tokenEvents === this.#tokenEvents) return this.#take(bytes, from, to, pieces)
+    const nowMs = this.#clock.now()
+    if (this.#tokenEvents > 0) {
+      this.#onTokens(tokenEvents, nowMs)
+      return this.#take(bytes, from, to, pieces)
+    }
+    // The client has waited long enough: first it gets its token, then the owner is told.
+    const keepsUp = this.#take(bytes, from, to, pieces)
+    // What turned out to be no event is not told: the owner has moved on.
+    if (this.#hasEnded) return keepsUp
+    this.#client.hurry()
+    this.#onTokens(tokenEvents, nowMs)
+    return keepsUp
+  }
+
+  /** What the meter has read, `pieces` of it where something was taken out. */
+  #take(bytes: Buffer, from: number, to: number, pieces: readonly Buffer[] | undefined): boolean {
     if (this.#committed) return pieces === undefined ? this.#pass(bytes, from, to) : this.#passAll(pieces)
     if (pieces === undefined) this.#hold(copied(bytes, from, to))
     else for (const piece of pieces) this.#hold(copied(piece))
-    if (meter.firstEventIsError === false || this.#heldBytes > HOLD_STREAM_BYTES) return this.#commit()
+    if (this.#meter!.firstEventIsError === false || this.#heldBytes > HOLD_STREAM_BYTES) return this.#commit()
     return true
   }
 
@@ -232,8 +253,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
     return keepsUp
   }
 
-  #onTokens(tokenEvents: number): void {
-    const nowMs = this.#clock.now()
+  #onTokens(tokenEvents: number, nowMs: Ms): void {
     if (this.#tokenEvents === 0) {
       this.#firstTokenAtMs = nowMs
       this.#owner.firstToken(nowMs)

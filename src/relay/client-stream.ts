@@ -204,6 +204,11 @@ export class ClientStream implements Writer {
     leaveTogether(this)
   }
 
+  /** What was taken leaves now, where nothing is queued, without those of the same turn. */
+  hurry(): void {
+    if (this.#framesBytes > 0) this.#sendFrames()
+  }
+
   flush(): void {
     this.#dirty = false
     // The mark of the end with what goes before it; `end` uncorks.

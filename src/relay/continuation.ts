@@ -187,6 +187,10 @@ export class Continuation implements ClientSide {
   }
 
   /** Where the backend broke before it marked the end of what is whole, that is made good. */
+  hurry(): void {
+    this.#client.hurry()
+  }
+
   end(): void {
     if (this.whole && !this.#marked && this.#kept.length === 0) this.#client.write(DONE)
     for (const event of this.#kept) this.#client.write(event)

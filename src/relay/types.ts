@@ -6,7 +6,7 @@ import type { ContinuationWays } from './continuation-body.js'
 export type { ContinuationWays }
 
 /** What an attempt sees of the client: the client itself, or the one who keeps a broken answer going. */
-export type ClientSide = Pick<ClientStream, 'head' | 'write' | 'end' | 'answer' | 'cut' | 'feeder' | 'stalledForMs' | 'goesOn' | 'garbled' | 'whole'>
+export type ClientSide = Pick<ClientStream, 'head' | 'write' | 'hurry' | 'end' | 'answer' | 'cut' | 'feeder' | 'stalledForMs' | 'goesOn' | 'garbled' | 'whole'>
 
 /** Limits per phase of one attempt. */
 export interface AttemptTimeouts {

@@ -37,6 +37,31 @@ async function read (answer: IncomingMessage): Promise<string> {
   return text
 }
 
+t.test('what hurries has left before the turn ends, and what comes later in it follows', async t => {
+  const server = await listen(t)
+  const { stream, answer, socket } = await open(server)
+  const other = await open(server)
+  const read: string[] = []
+  answer.setEncoding('latin1').on('data', text => { read.push(text as string) }).on('error', () => {})
+  stream.write(Buffer.from('data: hurries\n\n'))
+  other.stream.write(Buffer.from('data: waits\n\n'))
+  stream.hurry()
+  stream.hurry()
+  stream.write(Buffer.from('data: later\n\n'))
+  settleTurn()
+  stream.write(Buffer.from('data: gone at once\n\n'))
+  stream.hurry()
+  // Only what the kernel has arrives now.
+  socket.destroy()
+  await new Promise(resolve => answer.once('close', resolve))
+  t.equal(read.join(''), 'data: first\n\ndata: hurries\n\ndata: later\n\ndata: gone at once\n\n')
+  other.stream.end()
+  settleTurn()
+  let text = ''
+  for await (const bytes of other.answer.setEncoding('latin1')) text += bytes as string
+  t.equal(text, 'data: first\n\ndata: waits\n\n')
+})
+
 t.test('what waits for a slow client stays what it was, whatever others are sent meanwhile', async t => {
   const server = await listen(t)
   const slow = await open(server)
