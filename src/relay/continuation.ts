@@ -186,11 +186,11 @@ export class Continuation implements ClientSide {
     return this.#finished && (this.#usageCame || !this.#fields.includeUsage)
   }
 
-  /** Where the backend broke before it marked the end of what is whole, that is made good. */
   hurry(): void {
     this.#client.hurry()
   }
 
+  /** Where the backend broke before it marked the end of what is whole, that is made good. */
   end(): void {
     if (this.whole && !this.#marked && this.#kept.length === 0) this.#client.write(DONE)
     for (const event of this.#kept) this.#client.write(event)
