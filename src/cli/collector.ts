@@ -11,6 +11,9 @@ const HELPED = ['concurrent-marking', 'concurrent-sweeping', 'concurrent-array-b
 /**
  * Bytes of new objects between two short rounds of the collector. A round copies what lives of them, and all streams wait meanwhile: with the engine's own
  * 16 to 32 MiB that is each stream of the last seconds. With less than this what lives on is old before its stream ends, and long rounds become frequent.
+ *
+ * How long a round takes is a matter of objects, hardly of their bytes, and a property that holds a fraction is an object by itself. So what lives as
+ * long as a stream keeps its times in one array (`TrackedRequest`, `Lease`, `Figures`, `RunTimeline`, `Attempt`), and nothing that its answer does not need.
  */
 const MOST_YOUNG_BYTES = 8 * 1024 * 1024
 

@@ -52,24 +52,24 @@ export interface Explanation {
   readonly policy: string
   readonly verdict: Feasibility
   /** What admission would have done in `enforce`; differs from what was done in `observe`. */
-  readonly wouldReject?: boolean
+  readonly wouldReject?: boolean | undefined
   /** Admitted although infeasible, to measure how often that is wrong. */
-  readonly probe?: boolean
-  readonly promptTokens?: Tokens
-  readonly uncachedTokens?: Tokens
-  readonly waitedMs?: Ms
-  readonly predictedTtftMs?: Ms
+  readonly probe?: boolean | undefined
+  readonly promptTokens?: Tokens | undefined
+  readonly uncachedTokens?: Tokens | undefined
+  readonly waitedMs?: Ms | undefined
+  readonly predictedTtftMs?: Ms | undefined
   /** Half-width of the prediction's interval. */
-  readonly predictedTtftErrorMs?: Ms
-  readonly predictedTpotMs?: Ms
+  readonly predictedTtftErrorMs?: Ms | undefined
+  readonly predictedTpotMs?: Ms | undefined
   /** Time left to the first target that binds at the predicted first token; without a prediction, now. */
-  readonly slackMs?: Ms
-  readonly chosen?: BackendId
-  readonly score?: number
-  readonly runnerUp?: BackendId
-  readonly runnerUpScore?: number
+  readonly slackMs?: Ms | undefined
+  readonly chosen?: BackendId | undefined
+  readonly score?: number | undefined
+  readonly runnerUp?: BackendId | undefined
+  readonly runnerUpScore?: number | undefined
   /** Why the request had to wait until now, if it had. */
-  readonly heldBy?: 'prefill_in_flight' | 'slack_guard' | 'tpot' | 'warm_backend' | 'concurrency' | 'class_order' | 'backpressure' | 'no_backend'
+  readonly heldBy?: 'prefill_in_flight' | 'slack_guard' | 'tpot' | 'warm_backend' | 'concurrency' | 'class_order' | 'backpressure' | 'no_backend' | undefined
 }
 
 export const POLICIES = ['slo', 'random', 'round-robin', 'power-of-two', 'least-requests', 'least-prefill-tokens', 'session-hash', 'cache-aware', 'static-pools'] as const

@@ -18,6 +18,17 @@ interface Failure {
   readonly atMs: Ms
 }
 
+/** Times of a request. */
+const DUE = 0
+const TPOT = 1
+const KEY = 2
+const EXPIRES = 3
+const QUEUED = 4
+const ASK_ALL = 5
+const FORECAST_UNTIL = 6
+const PREDICTED_TTFT = 7
+const PREDICTED_TTFT_ERROR = 8
+
 /** A request from its arrival to its end, as the scheduler keeps it. Either queued (`lane`) or dispatched (`lease`), never both. */
 export class TrackedRequest {
   readonly spec: RequestSpec
@@ -28,28 +39,17 @@ export class TrackedRequest {
   readonly promptTokens: Tokens
   /** Output lengths of its class. */
   readonly lengths: OutputLengthHistogram
-  /** The deadline by which queues are ordered. */
-  readonly dueAtMs: Ms
-  /** Target per token that the client can notice; Infinity = none. */
-  readonly tpotMs: Ms
   /** Somebody watches the tokens come, and was promised something about it. */
   readonly interactive: boolean
   /** It can meet something, or miss it. */
   readonly targeted: boolean
-  /** Its place among the requests of its lane; smaller first. */
-  key: number
-  /** When it leaves the queue unserved. */
-  expiresAtMs: Ms
   lane: Lane | undefined
   lease: Lease | undefined
-  queuedAtMs: Ms
   attempts = 0
   /** The client has part of the answer, and is owed the rest. */
   continues = false
   #failures: Failure[] | undefined
   heldBy: HeldBy | undefined
-  /** All backends turned it down; until then it is enough to ask those that changed since. */
-  askAllAtMs: Ms = -Infinity
   prospect: Prospect = 'good'
   verdict: Feasibility = 'unknown'
   /** Found infeasible, whatever was made of it. */
@@ -58,10 +58,8 @@ export class TrackedRequest {
   probe = false
   /** When it was sent it was expected to meet its targets. */
   hopeful = false
-  /** Until when the last forecast holds. */
-  forecastUntilMs: Ms = -Infinity
-  predictedTtftMs: Ms | undefined
-  predictedTtftErrorMs: Ms = 0
+  /** In one array, as it lives as long as its stream: a number that is a property by itself is an object of its own. */
+  readonly #ms: number[]
 
   constructor(spec: RequestSpec, serviceClass: ServiceClass, sequence: number, promptTokens: Tokens, lengths: OutputLengthHistogram, tokenMs: Ms, nowMs: Ms) {
     this.spec = spec
@@ -70,15 +68,49 @@ export class TrackedRequest {
     this.sequence = sequence
     this.promptTokens = promptTokens
     this.lengths = lengths
-    this.dueAtMs = dueAtMs(spec, serviceClass, lengths, tokenMs)
-    this.tpotMs = spec.streamed ? spec.targets.tpotMs ?? Infinity : Infinity
     this.interactive = spec.streamed && (spec.targets.ttftMs !== undefined || spec.targets.tpotMs !== undefined)
     this.targeted = this.interactive || spec.targets.deadlineMs !== undefined
-    this.key = this.dueAtMs
-    this.expiresAtMs = spec.targets.deadlineMs === undefined
-      ? nowMs + serviceClass.maxQueueMs
-      : spec.receivedAtMs + spec.targets.deadlineMs
-    this.queuedAtMs = nowMs
+    const dueMs = dueAtMs(spec, serviceClass, lengths, tokenMs)
+    const expiresMs = spec.targets.deadlineMs === undefined ? nowMs + serviceClass.maxQueueMs : spec.receivedAtMs + spec.targets.deadlineMs
+    this.#ms = [dueMs, spec.streamed ? spec.targets.tpotMs ?? Infinity : Infinity, dueMs, expiresMs, nowMs, -Infinity, -Infinity, NaN, 0]
+  }
+
+  /** The deadline by which queues are ordered. */
+  get dueAtMs(): Ms { return this.#ms[DUE]! }
+
+  /** Target per token that the client can notice; Infinity = none. */
+  get tpotMs(): Ms { return this.#ms[TPOT]! }
+
+  /** Its place among the requests of its lane; smaller first. */
+  get key(): number { return this.#ms[KEY]! }
+  set key(key: number) { this.#ms[KEY] = key }
+
+  /** When it leaves the queue unserved. */
+  get expiresAtMs(): Ms { return this.#ms[EXPIRES]! }
+  set expiresAtMs(ms: Ms) { this.#ms[EXPIRES] = ms }
+
+  get queuedAtMs(): Ms { return this.#ms[QUEUED]! }
+  set queuedAtMs(ms: Ms) { this.#ms[QUEUED] = ms }
+
+  /** All backends turned it down; until then it is enough to ask those that changed since. */
+  get askAllAtMs(): Ms { return this.#ms[ASK_ALL]! }
+  set askAllAtMs(ms: Ms) { this.#ms[ASK_ALL] = ms }
+
+  /** Until when the last forecast holds. */
+  get forecastUntilMs(): Ms { return this.#ms[FORECAST_UNTIL]! }
+  set forecastUntilMs(ms: Ms) { this.#ms[FORECAST_UNTIL] = ms }
+
+  /** By the last forecast, if there was one. */
+  get predictedTtftMs(): Ms | undefined {
+    const ms = this.#ms[PREDICTED_TTFT]!
+    return Number.isNaN(ms) ? undefined : ms
+  }
+
+  get predictedTtftErrorMs(): Ms { return this.#ms[PREDICTED_TTFT_ERROR]! }
+
+  predicted(ttftMs: Ms, errorMs: Ms): void {
+    this.#ms[PREDICTED_TTFT] = ttftMs
+    this.#ms[PREDICTED_TTFT_ERROR] = errorMs
   }
 
   failedOn(backend: BackendId, nowMs: Ms): void {

@@ -3,6 +3,7 @@ import { forecast } from './admission/feasibility.js'
 import { retryAfterMs } from './admission/retry-after.js'
 import { ById } from './by-id.js'
 import type { Decision, Explanation, FleetSpec, Scheduler, SchedulerEvent, SchedulerOptions, SchedulerState } from './events.js'
+import { Figures } from './figures.js'
 import { Fleet } from './fleet.js'
 import { Knowledge } from './knowledge.js'
 import type { Backend } from './ledger/backend.js'
@@ -287,8 +288,7 @@ class SloScheduler implements Scheduler {
     request.forecastUntilMs = this.#nowMs + FORECAST_MS
     const { verdict, ttftMs, optimisticTtftMs, likely } = forecast(request, lane, this.#nowMs)
     request.verdict = verdict
-    request.predictedTtftMs = ttftMs
-    request.predictedTtftErrorMs = ttftMs - optimisticTtftMs
+    request.predicted(ttftMs, ttftMs - optimisticTtftMs)
     if (verdict === 'infeasible') return this.#infeasible(request, lane)
     if (likely || request.prospect === 'doubtful') return true
     this.#putBack(request, lane, 'doubtful')
@@ -346,21 +346,8 @@ class SloScheduler implements Scheduler {
   }
 
   /** The figures of this decision: of the placement where there is one, else of the forecast. */
-  #why(request: TrackedRequest, chosen: string | undefined): Explanation {
-    const { spec: { receivedAtMs }, predictedTtftMs } = request
-    const waitedMs = this.#nowMs - receivedAtMs
-    // One object, filled as far as there is something to say: every request makes one.
-    const figures: { -readonly [K in keyof Explanation]: Explanation[K] } = { policy: this.#options.policy, verdict: request.verdict, promptTokens: request.promptTokens, waitedMs }
-    if (request.wouldReject) figures.wouldReject = true
-    if (request.probe) figures.probe = true
-    if (predictedTtftMs !== undefined) {
-      figures.predictedTtftMs = predictedTtftMs
-      figures.predictedTtftErrorMs = request.predictedTtftErrorMs
-    }
-    if (request.heldBy !== undefined) figures.heldBy = request.heldBy
-    if (chosen !== undefined) Object.assign(figures, this.#placement.figures).chosen = chosen
-    figures.slackMs = request.dueAtMs - (receivedAtMs + (figures.predictedTtftMs ?? waitedMs))
-    return figures
+  #why(request: TrackedRequest, chosen: BackendId | undefined): Explanation {
+    return new Figures(this.#options.policy, request, this.#nowMs, chosen, chosen === undefined ? undefined : this.#placement.figures)
   }
 
   /** Asks for a call at the next time that matters, unless one is due by then already. */

@@ -28,6 +28,16 @@ const NOTHING: Buffer[] = []
 /** LF LF */
 const BLANK_LINE = 0x0a0a
 
+/** Times of an attempt. */
+const LAST_TOKEN = 0
+/** Up to then the owner need not be told of tokens. */
+const UNTOLD_UNTIL = 1
+const FIRST_TOKEN = 2
+const SENT = 3
+const PHASE_SINCE = 4
+/** When the request as a whole is over. */
+const TOTAL = 5
+
 /**
  * One attempt on one backend, told by its connection how it goes: head held until the first event that is not a comment,
  * bytes on to the client as they come, metered by scanning, limits per phase, one result at the end.
@@ -45,9 +55,8 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   readonly #client: ClientSide
   readonly #clock: Clock
   #gaps: GapRecorder | undefined
-  #lastTokenAtMs: Ms = 0
-  /** Up to then the owner need not be told of tokens. */
-  #untoldUntilMs: Ms = -Infinity
+  /** In one array: see `setUpCollector` for what a number by itself costs. */
+  readonly #ms: number[]
 
   readonly #owner: AttemptOwner
   readonly #dialect: AttemptRequest['dialect']
@@ -55,14 +64,10 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   /** Until it is sent: a body of megabytes must not live as long as the answer. */
   #request: AttemptRequest | undefined
   readonly #timeouts: AttemptTimeouts
-  /** When the request as a whole is over. */
-  readonly #totalAtMs: Ms
   readonly #sweep: Sweep
   readonly #credentialsPassed: boolean
 
   sweepAt = UNSWEPT
-  #phaseSinceMs: Ms
-  #sentAtMs: Ms = 0
   #upstream: Abortable | undefined
   #resumeUpstream: (() => void) | undefined
   #interim = 0
@@ -78,7 +83,6 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
   #answerUsage: Usage | undefined
 
   #reportedTokens = 0
-  #firstTokenAtMs: Ms = 0
   #clientStalled = false
   /** Since the last look: it was the client that held the stream up. */
   #heldUp = false
@@ -91,20 +95,19 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
     this.#client = client
     this.#owner = owner
     this.#timeouts = timeouts
-    this.#totalAtMs = totalAtMs
     this.#credentialsPassed = credentialsPassed
     this.#clock = clock
     this.#sweep = sweep
-    this.#phaseSinceMs = clock.now()
+    this.#ms = [0, -Infinity, 0, 0, clock.now(), totalAtMs]
   }
 
   get lastTokenAtMs(): Ms | undefined {
-    return this.#tokenEvents === 0 ? undefined : this.#lastTokenAtMs
+    return this.#tokenEvents === 0 ? undefined : this.#ms[LAST_TOKEN]!
   }
 
   /** What its stream shows of the backend's speed; undefined where it shows nothing, or the client's. */
   get pace(): { tokens: Tokens, tookMs: Ms } | undefined {
-    return this.#tokenEvents < 2 || this.#clientStalled ? undefined : { tokens: this.#tokenEvents, tookMs: this.#lastTokenAtMs - this.#firstTokenAtMs }
+    return this.#tokenEvents < 2 || this.#clientStalled ? undefined : { tokens: this.#tokenEvents, tookMs: this.#ms[LAST_TOKEN]! - this.#ms[FIRST_TOKEN]! }
   }
 
   get #hasEnded(): boolean {
@@ -149,8 +152,8 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
     }
     this.#upstream = connection
     this.#enter('waiting')
-    this.#sentAtMs = this.#phaseSinceMs
-    this.#owner.connected(this.#phaseSinceMs)
+    this.#ms[SENT] = this.#ms[PHASE_SINCE]!
+    this.#owner.connected(this.#ms[PHASE_SINCE]!)
   }
 
   onHeaders(status: number, raw: string[], resume: () => void): void {
@@ -255,12 +258,12 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
 
   #onTokens(tokenEvents: number, nowMs: Ms): void {
     if (this.#tokenEvents === 0) {
-      this.#firstTokenAtMs = nowMs
+      this.#ms[FIRST_TOKEN] = nowMs
       this.#owner.firstToken(nowMs)
       this.#gaps = this.#owner.gaps
-    } else this.#gaps!.record(nowMs - this.#lastTokenAtMs)
-    this.#lastTokenAtMs = nowMs
-    if (nowMs > this.#untoldUntilMs) this.#untoldUntilMs = this.#owner.tokens(tokenEvents, tokenEvents - this.#tokenEvents, nowMs)
+    } else this.#gaps!.record(nowMs - this.#ms[LAST_TOKEN]!)
+    this.#ms[LAST_TOKEN] = nowMs
+    if (nowMs > this.#ms[UNTOLD_UNTIL]!) this.#ms[UNTOLD_UNTIL] = this.#owner.tokens(tokenEvents, tokenEvents - this.#tokenEvents, nowMs)
     this.#tokenEvents = tokenEvents
   }
 
@@ -409,7 +412,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
 
   #enter(phase: Phase): void {
     this.#phase = phase
-    this.#phaseSinceMs = this.#clock.now()
+    this.#ms[PHASE_SINCE] = this.#clock.now()
   }
 
   #leave(): void {
@@ -423,7 +426,7 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
       this.#reportedTokens = this.#tokenEvents
       this.#owner.progress(this.#tokenEvents)
     }
-    if (nowMs >= this.#totalAtMs) return this.#fail(verdict.totalTimeout)
+    if (nowMs >= this.#ms[TOTAL]!) return this.#fail(verdict.totalTimeout)
     const stalledMs = this.#client.stalledForMs(nowMs)
     if (stalledMs > 0) {
       // A client that does not read is not the backend's silence.
@@ -437,18 +440,18 @@ export class Attempt implements Swept, ResponseHandler, ClientFeeder {
       this.#active = false
       // Comments keep a stream's connection alive, but they are no progress: a hung engine may well send them.
       const events = this.#meter?.events ?? 0
-      if (this.#phase === 'whole' || events !== this.#seenEvents || this.#heldUp) this.#phaseSinceMs = nowMs
+      if (this.#phase === 'whole' || events !== this.#seenEvents || this.#heldUp) this.#ms[PHASE_SINCE] = nowMs
       this.#seenEvents = events
       this.#heldUp = false
     }
     if (this.#phase === 'connecting') {
-      if (nowMs - this.#phaseSinceMs >= this.#timeouts.connectMs) this.#fail(verdict.connectTimeout)
+      if (nowMs - this.#ms[PHASE_SINCE]! >= this.#timeouts.connectMs) this.#fail(verdict.connectTimeout)
     } else if (this.#phase === 'waiting' || (this.#phase === 'stream' && this.#tokenEvents === 0)) {
       // Comments and role chunks keep a connection alive, but they are no token: counted from the sending of the request.
-      if (nowMs - this.#sentAtMs >= this.#timeouts.firstTokenMs) this.#fail(verdict.firstTokenTimeout)
+      if (nowMs - this.#ms[SENT]! >= this.#timeouts.firstTokenMs) this.#fail(verdict.firstTokenTimeout)
     } else if (this.#phase === 'refusal') {
-      if (nowMs - this.#phaseSinceMs >= Math.min(this.#timeouts.idleMs, REFUSAL_MS)) this.#cutRefusal()
-    } else if (nowMs - this.#phaseSinceMs >= this.#timeouts.idleMs) {
+      if (nowMs - this.#ms[PHASE_SINCE]! >= Math.min(this.#timeouts.idleMs, REFUSAL_MS)) this.#cutRefusal()
+    } else if (nowMs - this.#ms[PHASE_SINCE]! >= this.#timeouts.idleMs) {
       this.#fail(verdict.idleTimeout)
     }
   }

@@ -1,4 +1,4 @@
-import type { BackendId, Ms } from '../core/index.js'
+import type { BackendId } from '../core/index.js'
 import type { Attempt } from '../relay/index.js'
 
 /** Where a lease holds a place. */
@@ -9,13 +9,11 @@ export interface Place {
 /** Everything that one attempt holds: its place at the backend, its count, its upstream call. Released exactly once, here. */
 export class Lease {
   readonly backend: BackendId
-  readonly dispatchedAtMs: Ms
   attempt: Attempt | undefined
   #place: Place | undefined
 
-  constructor(backend: BackendId, dispatchedAtMs: Ms) {
+  constructor(backend: BackendId) {
     this.backend = backend
-    this.dispatchedAtMs = dispatchedAtMs
   }
 
   get released(): boolean {

@@ -7,7 +7,7 @@ export function requestRecord(run: Run): RequestRecord {
   const { job, timeline } = run
   const { status, code, detail } = run.end!
   const beforeQueueMs = (timeline.queuedAtMs ?? timeline.classifiedAtMs ?? timeline.receivedAtMs) - job.bodyReadAtMs
-  const beforeStartMs = run.startedAtMs === undefined || timeline.dispatchedAtMs === undefined ? 0 : run.startedAtMs - timeline.dispatchedAtMs
+  const beforeStartMs = timeline.startedAtMs === undefined || timeline.dispatchedAtMs === undefined ? 0 : timeline.startedAtMs - timeline.dispatchedAtMs
   return {
     wallTimeMs: job.wallTimeMs,
     timeline,

@@ -1,9 +1,10 @@
-import { noteLateness, type Explanation, type Ms, type PoolName, type Timeline, type Tokens } from '../core/index.js'
+import { noteLateness, type Explanation, type Ms, type PoolName, type Tokens } from '../core/index.js'
 import type { ErrorCode } from '../protocol/index.js'
 import type { AttemptOwner, AttemptResult, ClientOwner, Closed, Continuation, Entrant, GapRecorder } from '../relay/index.js'
 import { headerSafe } from './answers.js'
 import type { Lease } from './lease.js'
 import type { AttemptRecord } from '../telemetry/index.js'
+import { RunTimeline } from './timeline.js'
 import type { Job } from './types.js'
 
 /** What a run tells its runtime. */
@@ -16,22 +17,22 @@ export interface RunListener {
   onClientGone(run: Run): void
 }
 
+const NO_ATTEMPTS: readonly AttemptRecord[] = []
 const NO_GAPS: GapRecorder = { record: () => {} }
 
 /** One request on its way through the runtime: its timeline, its lease while it has one, and what its attempts report. */
 export class Run implements AttemptOwner, ClientOwner, Entrant, Closed {
   readonly job: Job
-  readonly timeline: Timeline
+  readonly timeline: RunTimeline
   readonly #listener: RunListener
   lease: Lease | undefined
   /** Keeps a broken answer going, where the route wants it and the request allows it. */
   continuation: Continuation | undefined
   explanation: Explanation | undefined
-  /** Dispatch decision → request handed to a connection. */
-  startedAtMs: Ms | undefined
   /** How the latest attempt failed, while the request waits for another one. */
   failed: AttemptResult | undefined
-  readonly attempts: AttemptRecord[] = []
+  /** Those that have ended, where somebody is told of them one by one. */
+  attempts = NO_ATTEMPTS
   admitted = false
   ended = false
   /** What the client got in the end. */
@@ -41,24 +42,12 @@ export class Run implements AttemptOwner, ClientOwner, Entrant, Closed {
   constructor(job: Job, id: string, listener: RunListener) {
     this.job = job
     this.#listener = listener
-    const { spec } = job
-    this.timeline = {
-      id,
-      receivedAtMs: spec.receivedAtMs,
-      classifiedAtMs: undefined, queuedAtMs: undefined, dispatchedAtMs: undefined, connectedAtMs: undefined,
-      firstTokenAtMs: undefined, lastTokenAtMs: undefined, endedAtMs: undefined,
-      ending: undefined,
-      streamed: spec.streamed,
-      promptTokens: undefined, cachedTokens: undefined, outputTokens: undefined, outputTokensEstimated: false,
-      attempts: 0,
-      pool: undefined, backend: undefined,
-      maxLatenessMs: 0,
-    }
+    this.timeline = new RunTimeline(id, job.spec)
   }
 
-  dispatched(lease: Lease, pool: PoolName): void {
+  dispatched(lease: Lease, pool: PoolName, nowMs: Ms): void {
     this.lease = lease
-    this.timeline.dispatchedAtMs = lease.dispatchedAtMs
+    this.timeline.dispatchedAtMs = nowMs
     this.timeline.connectedAtMs = undefined
     this.timeline.attempts++
     this.timeline.pool = pool

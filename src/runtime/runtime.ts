@@ -191,9 +191,9 @@ export class Runtime implements RunListener {
       const { wouldReject, probe } = run.explanation!
       this.#telemetry.admission(run.job.spec.class, probe === true ? 'probe' : wouldReject === true ? 'would_reject' : 'dispatch', '')
     }
-    const lease = new Lease(id, this.#clock.now())
+    const lease = new Lease(id)
     this.#leases++
-    run.dispatched(lease, backend?.pool ?? '')
+    run.dispatched(lease, backend?.pool ?? '', this.#clock.now())
     if (backend === undefined) {
       // Left the fleet between the decision and now.
       return this.onAttemptEnded(run, GONE)
@@ -205,12 +205,17 @@ export class Runtime implements RunListener {
 
   #start(run: Run, lease: Lease, { backend, upstream }: BackendLink): void {
     const { job } = run
-    run.startedAtMs = this.#clock.now()
+    run.timeline.startedAtMs = this.#clock.now()
     const request = attemptRequest(run, backend)
     if (request === undefined) return this.onAttemptEnded(run, UNABLE)
     const attempt = new Attempt(request, run.continuation ?? job.client, run, this.#timeouts, job.spec.receivedAtMs + this.#config.timeouts.total, job.outbound!.credentialsPassed, this.#clock, this.#sweep)
     lease.attempt = attempt
     attempt.start(upstream)
+  }
+
+  /** Traces and the request file tell of each attempt; nothing else does, and the ring of recent requests would keep them for nobody. */
+  get #tellsAttempts(): boolean {
+    return this.#config.telemetry.otlp_endpoint !== undefined || this.#config.log.request_file !== undefined
   }
 
   /** The one place where a lease goes. */
@@ -220,9 +225,10 @@ export class Runtime implements RunListener {
     if (lease === undefined || !lease.release()) return
     this.#leases--
     run.lease = undefined
-    run.attempts.push({ backend: lease.backend, pool: run.timeline.pool ?? '', dispatchedAtMs: lease.dispatchedAtMs, endedAtMs: this.#clock.now(), verdict })
+    const { pool = '', dispatchedAtMs = 0 } = run.timeline
+    if (this.#tellsAttempts) run.attempts = [...run.attempts, { backend: lease.backend, pool, dispatchedAtMs, endedAtMs: this.#clock.now(), verdict }]
     this.#telemetry.attempt(lease.backend, verdict)
-    this.#fleet.attemptEnded(lease.backend, verdict, lease.dispatchedAtMs, pace)
+    this.#fleet.attemptEnded(lease.backend, verdict, dispatchedAtMs, pace)
   }
 
   onFirstToken(run: Run): void {
@@ -231,9 +237,9 @@ export class Runtime implements RunListener {
     if (run.continuation === undefined) run.job.outbound = undefined
     else run.job.outbound!.body = undefined
     const { explanation } = run
-    this.#fleet.attemptProgressed(lease.backend, lease.dispatchedAtMs, explanation?.uncachedTokens ?? explanation?.promptTokens ?? 0)
-    const { firstTokenAtMs, receivedAtMs } = run.timeline
-    if (firstTokenAtMs !== undefined && run.carriedTokens === 0) this.#telemetry.firstToken(lease.backend, run.job.spec.class, firstTokenAtMs - lease.dispatchedAtMs, firstTokenAtMs - receivedAtMs, run.explanation)
+    const { firstTokenAtMs, receivedAtMs, dispatchedAtMs = 0 } = run.timeline
+    this.#fleet.attemptProgressed(lease.backend, dispatchedAtMs, explanation?.uncachedTokens ?? explanation?.promptTokens ?? 0)
+    if (firstTokenAtMs !== undefined && run.carriedTokens === 0) this.#telemetry.firstToken(lease.backend, run.job.spec.class, firstTokenAtMs - dispatchedAtMs, firstTokenAtMs - receivedAtMs, run.explanation)
     this.#feed({ type: 'first_token', id: run.timeline.id })
   }
 

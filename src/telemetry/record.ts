@@ -45,6 +45,6 @@ export interface RequestRecord {
   readonly traceparent: string | undefined
   /** Absent where traces are off. */
   readonly trace?: TraceIds | undefined
-  /** In order, retried ones included; absent for what was never scheduled. */
+  /** In order, retried ones included, where traces or a request file are to tell of them; absent for what was never scheduled. */
   readonly attempts?: readonly AttemptRecord[]
 }

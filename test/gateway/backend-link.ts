@@ -12,7 +12,7 @@ function setUp(most: number | undefined) {
   const leases: Lease[] = []
   const ask = (count: number) => {
     for (let i = 0; i < count; i++) {
-      const n = leases.push(new Lease('b', 0))
+      const n = leases.push(new Lease('b'))
       link.run(leases[n - 1]!, () => { started.push(n) })
     }
   }

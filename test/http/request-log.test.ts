@@ -29,6 +29,14 @@ t.test('a request log replays', async (t) => {
   const text = await readFile(file, 'utf8')
   t.equal(text.trimEnd().split('\n').length, 40, 'a line per request')
   t.notMatch(text, /CANARY/)
+  const times = ['receivedAtMs', 'classifiedAtMs', 'queuedAtMs', 'dispatchedAtMs', 'connectedAtMs', 'firstTokenAtMs', 'lastTokenAtMs', 'endedAtMs', 'maxLatenessMs']
+  const figures = ['promptTokens', 'uncachedTokens', 'waitedMs', 'predictedTtftMs', 'predictedTtftErrorMs', 'predictedTpotMs', 'slackMs', 'score']
+  const numbers = (names: string[]) => Object.fromEntries(names.map((name) => [name, Number]))
+  t.match(JSON.parse(text.split('\n')[0]!), {
+    timeline: { ...numbers(times), id: String, ending: 'completed', streamed: true, attempts: 1, pool: 'main' },
+    explanation: { ...numbers(figures), policy: 'slo', verdict: String, chosen: String },
+    attempts: [{ verdict: 'success', pool: 'main', ...numbers(['dispatchedAtMs', 'endedAtMs']) }],
+  }, 'all that is known of the request')
   const { status, stdout, stderr } = spawnSync(process.execPath, [
     'dist/cli/main.js', 'simulate', '--workload', `log:${file}`, '--backends', '2', '--loads', '0.5', '--seeds', '1', '--duration', '5s', '--warmup', '0s', '--no-search', '--jobs', '1', '--json',
   ], { encoding: 'utf8' })

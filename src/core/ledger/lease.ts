@@ -2,6 +2,13 @@ import type { TrackedRequest } from '../request.js'
 import type { Ms, Tokens, Usage } from '../types.js'
 import type { Backend, Probing } from './backend.js'
 
+/** Times of a lease. */
+const DISPATCHED = 0
+const PREFILL = 1
+const EXPECTED_FIRST_TOKEN = 2
+const FIRST_TOKEN = 3
+const PROGRESS = 4
+
 /**
  * What one dispatched request holds on one backend. Charged when made, released phase by phase:
  * its prefill at the first token, the rest by `release()`, once.
@@ -9,47 +16,55 @@ import type { Backend, Probing } from './backend.js'
 export class Lease {
   readonly request: TrackedRequest
   readonly backend: Backend
-  readonly dispatchedAtMs: Ms
   /** It was sent while a breaker was half open. */
   readonly probing: Probing | undefined
   /** Prompt tokens that the backend must compute, as charged. */
   readonly uncachedTokens: Tokens
-  /** Prefill time that these tokens were predicted to take, without the constant part. */
-  readonly prefillMs: Ms
-  /** When the first token was expected. */
-  readonly expectedFirstTokenAtMs: Ms
-  /** Target per token; Infinity = none, or nobody sees the tokens come. */
-  readonly tpotMs: Ms
   /** Prompt tokens and output tokens so far: what it holds of the KV cache. */
   contextTokens: Tokens
   outputTokens: Tokens = 0
-  firstTokenAtMs: Ms | undefined
-  /** When `outputTokens` was last heard. */
-  progressAtMs: Ms
   phase: 'prefill' | 'decode' | 'released' = 'prefill'
   /** Index in the backend's list of decoding streams. */
   position = 0
   /** Its row in the backend's `pacedStreams`, if it has a target per token. */
   row = 0
+  /** In one array, see `TrackedRequest`. */
+  readonly #ms: number[]
 
   constructor(request: TrackedRequest, backend: Backend, nowMs: Ms) {
     this.request = request
     this.backend = backend
-    this.dispatchedAtMs = nowMs
     this.probing = backend.probing
-    this.progressAtMs = nowMs
     this.uncachedTokens = backend.uncachedTokens(request)
-    this.prefillMs = backend.model.prefillWorkMs(this.uncachedTokens)
     this.contextTokens = request.promptTokens
-    this.tpotMs = request.tpotMs
+    this.#ms = [nowMs, backend.model.prefillWorkMs(this.uncachedTokens), nowMs, NaN, nowMs]
     backend.charge(this, nowMs)
-    this.expectedFirstTokenAtMs = backend.prefill.endsAtMs
+    this.#ms[EXPECTED_FIRST_TOKEN] = backend.prefill.endsAtMs
   }
+
+  get dispatchedAtMs(): Ms { return this.#ms[DISPATCHED]! }
+
+  /** Prefill time that `uncachedTokens` were predicted to take, without the constant part. */
+  get prefillMs(): Ms { return this.#ms[PREFILL]! }
+
+  /** When the first token was expected. */
+  get expectedFirstTokenAtMs(): Ms { return this.#ms[EXPECTED_FIRST_TOKEN]! }
+
+  get firstTokenAtMs(): Ms | undefined {
+    const ms = this.#ms[FIRST_TOKEN]!
+    return Number.isNaN(ms) ? undefined : ms
+  }
+
+  /** When `outputTokens` was last heard. */
+  get progressAtMs(): Ms { return this.#ms[PROGRESS]! }
+
+  /** Target per token; Infinity = none, or nobody sees the tokens come. */
+  get tpotMs(): Ms { return this.request.tpotMs }
 
   /** From prefill to decode; `false` if it was there already. */
   firstToken(nowMs: Ms): boolean {
     if (this.phase !== 'prefill') return false
-    this.firstTokenAtMs = nowMs
+    this.#ms[FIRST_TOKEN] = nowMs
     this.backend.prefillEnds(this, nowMs)
     this.phase = 'decode'
     this.progress(1, nowMs)
@@ -64,7 +79,7 @@ export class Lease {
     this.outputTokens = outputTokens
     this.contextTokens += more
     this.backend.contextTokens += more
-    this.progressAtMs = nowMs
+    this.#ms[PROGRESS] = nowMs
     if (this.tpotMs < Infinity) this.backend.pacedStreams.progress(this, nowMs - this.firstTokenAtMs!, this.backend.prefill.doneMs)
     this.backend.slack.reported(nowMs)
   }
