@@ -40,11 +40,10 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     noDelay: true,
   }
   const app = Fastify({
-    loggerInstance: options.telemetry.log as never,
     // One line per request at its end (telemetry), not two from the framework.
     logController: new LogController({ disableRequestLogging: true }),
-    // What the framework logs are faults; a logger per request would cost more than it tells.
-    childLoggerFactory: logger => logger,
+    // What the framework logs are faults. With a logger of its own it would listen for the end of each answer, and so keep what it made of its request until then.
+    childLoggerFactory: () => options.telemetry.log as never,
     bodyLimit: config.limits.body,
     requestTimeout: bodyTimeoutMs,
     // Longer than the idle time of usual load balancers and SDK pools: the client's side closes first.
@@ -72,6 +71,10 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     const status = reply.statusCode
     if (request.passthrough === undefined) options.telemetry.finished(unscheduledRecord(request, options.clock, { route: 'refused', status, ending: status < 500 ? 'rejected' : 'failed', code }))
   })
+
+  // Node's word for what is written after an answer's end; without a listener it would be the process's.
+  const failed = (error: Error) => { options.telemetry.log.error({ err: error }, 'an answer was written to after its end') }
+  app.server.on('request', (_request, response) => { response.on('error', failed) })
 
   // Every request first gets its time, its id and its tenant: all that follows is measured, named and allowed by them.
   app.register(identity, { ...options, settings })

@@ -1,5 +1,5 @@
 import type { SloTargets } from '../core/index.js'
-import type { Config } from '../config/index.js'
+import type { Config, ServiceClassConfig } from '../config/index.js'
 import { readSloHeaders, type Headers } from '../protocol/index.js'
 import { targetsOf } from '../runtime/index.js'
 import type { Tenant } from './context.js'
@@ -27,11 +27,25 @@ export function promise(routeClass: string, config: Pick<Config, 'classes'>, hea
   if (tenant.key?.classes !== undefined && !tenant.key.classes.includes(name)) {
     throw new GatewayError('not_allowed', `The API key does not allow the service class "${name}".`)
   }
-  const targets = known === undefined ? {} : targetsOf(known)
+  const { ttftMs, tpotMs } = asked.targets
+  const deadlineMs = asked.deadlineIsClientTimeout ? undefined : asked.targets.deadlineMs
+  const clientTimeoutMs = asked.deadlineIsClientTimeout ? asked.targets.deadlineMs : undefined
+  if (ttftMs === undefined && tpotMs === undefined && deadlineMs === undefined) return { class: name, targets: sharedTargets(known), clientTimeoutMs }
+  const targets = targetsOf(known ?? {})
   const { key } = tenant
-  const { ttftMs, tpotMs, deadlineMs } = asked.targets
   if (ttftMs !== undefined) targets.ttftMs = Math.max(ttftMs, key?.min_ttft ?? 0)
   if (tpotMs !== undefined) targets.tpotMs = Math.max(tpotMs, key?.min_tpot ?? 0)
-  if (deadlineMs !== undefined && !asked.deadlineIsClientTimeout) targets.deadlineMs = Math.max(deadlineMs, key?.min_deadline ?? 0)
-  return { class: name, targets, clientTimeoutMs: asked.deadlineIsClientTimeout ? deadlineMs : undefined }
+  if (deadlineMs !== undefined) targets.deadlineMs = Math.max(deadlineMs, key?.min_deadline ?? 0)
+  return { class: name, targets, clientTimeoutMs }
+}
+
+const NO_TARGETS: SloTargets = {}
+const ofClasses = new WeakMap<ServiceClassConfig, SloTargets>()
+
+/** The class's own, one object for all its requests. */
+function sharedTargets(known: ServiceClassConfig | undefined): SloTargets {
+  if (known === undefined) return NO_TARGETS
+  let targets = ofClasses.get(known)
+  if (targets === undefined) ofClasses.set(known, targets = targetsOf(known))
+  return targets
 }

@@ -70,7 +70,7 @@ export const words = (signs: Readonly<Record<string, number>>): Shape =>
 const MOST_TOKENS = 1e9
 const WILDCARD = 0x2a
 
-/** Walks events; one per meter, reused for each event. */
+/** Walks events, one after the other. */
 export class Walk {
   /** Signs found since `reset`. */
   signs = 0

@@ -52,12 +52,12 @@ export function prefixHashes (bytes: Buffer, spans: readonly number[], seed: num
     if (length < LIMIT) scratch[length++] = 0x0a
   }
   const blocks = Math.floor(length / PREFIX_BLOCK_BYTES)
-  const hashes: number[] = []
+  const hashes = new Array<number>(blocks)
   let h = seed | 0
   for (let block = 0; block < blocks; block++) {
     const stop = (block + 1) * WORDS_PER_BLOCK
     for (let w = block * WORDS_PER_BLOCK; w < stop; w++) h = mix(h, words[w]!)
-    hashes.push(finish(h))
+    hashes[block] = finish(h)
   }
   return hashes
 }

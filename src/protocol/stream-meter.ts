@@ -25,7 +25,14 @@ const EVENT = Buffer.from('event')
 const ERROR_NAME = Buffer.from('error')
 const DONE = Buffer.from('[DONE]')
 const NOTHING: readonly Buffer[] = []
+/** Streams that begin one after another keep their frames in one buffer, which goes with the last of them: one of its own would be three objects each. */
+const FRAMES_BYTES = 8 * 1024
 const NO_BYTES = Buffer.alloc(0)
+
+/** Of all meters: each event is walked to its end before the next one. */
+const walk = new Walk()
+let frames = NO_BYTES
+let framesUsed = 0
 
 /** Meters one streamed answer (server-sent events); see `StreamMeter`. */
 export function createStreamMeter (dialect: Dialect, options: MeterOptions): StreamMeter {
@@ -51,11 +58,12 @@ class SseMeter implements StreamMeter {
   #beforeLength = 0
   #afterLength = 0
   #frame: Buffer = NO_BYTES
+  #frameAt = 0
+  #frameRoom = 0
 
   firstEventIsError: boolean | undefined
   error: EngineError | undefined
 
-  readonly #walk = new Walk()
   readonly #shape: Shape
   readonly #tokenSigns: number
   readonly #addsCacheToPrompt: boolean
@@ -225,29 +233,42 @@ class SseMeter implements StreamMeter {
     const afterLength = this.#afterLength
     if (beforeLength === 0 || end - pos <= beforeLength + afterLength) return -1
     const frame = this.#frame
-    for (let k = 0; k < beforeLength; k++) if (b[pos + k] !== frame[k]) return -1
+    const before = this.#frameAt
+    for (let k = 0; k < beforeLength; k++) if (b[pos + k] !== frame[before + k]) return -1
     const quote = pos + beforeLength - 1
     if (b[quote + 1] === QUOTE) return -1
     const close = skipString(b, quote, end)
     if (close < 0 || end - close < afterLength) return -1
-    for (let k = 0; k < afterLength; k++) if (b[close + k] !== frame[beforeLength + k]) return -1
+    const after = before + beforeLength
+    for (let k = 0; k < afterLength; k++) if (b[close + k] !== frame[after + k]) return -1
     this.events++
     this.tokenEvents++
     return close + afterLength
   }
 
   #remember (b: Buffer, pos: number, next: number): void {
-    const quote = this.#walk.textAt
+    const quote = walk.textAt
     const close = skipString(b, quote, next)
     const beforeLength = quote + 1 - pos
     const afterLength = next - close
     this.#beforeLength = 0
     if (beforeLength > MAX_FRAME_BYTES || afterLength > MAX_FRAME_BYTES) return
-    if (this.#frame.length < beforeLength + afterLength) this.#frame = Buffer.allocUnsafeSlow(beforeLength + afterLength + 64)
-    b.copy(this.#frame, 0, pos, quote + 1)
-    b.copy(this.#frame, beforeLength, close, next)
+    if (this.#frameRoom < beforeLength + afterLength) this.#makeRoom(beforeLength + afterLength + 64)
+    b.copy(this.#frame, this.#frameAt, pos, quote + 1)
+    b.copy(this.#frame, this.#frameAt + beforeLength, close, next)
     this.#beforeLength = beforeLength
     this.#afterLength = afterLength
+  }
+
+  #makeRoom (bytes: number): void {
+    if (framesUsed + bytes > frames.length) {
+      frames = Buffer.allocUnsafeSlow(FRAMES_BYTES)
+      framesUsed = 0
+    }
+    this.#frame = frames
+    this.#frameAt = framesUsed
+    this.#frameRoom = bytes
+    framesUsed += bytes
   }
 
   /** Returns whether it was a token event with one text and nothing else to it. */
@@ -258,7 +279,6 @@ class SseMeter implements StreamMeter {
       this.firstEventIsError ??= false
       return false
     }
-    const walk = this.#walk
     const valid = walk.read(this.#shape, b, start, end)
     const signs = valid ? walk.signs : 0
     const isError = namedError || (signs & ERROR) !== 0

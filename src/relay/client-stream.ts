@@ -23,9 +23,12 @@ const FRAMES = new Frames()
 /** The mark of the end of a body in chunks. */
 const LAST_CHUNK = '0\r\n\r\n'
 
+/** In place of the text of a head that has gone out: hundreds of bytes for as long as the stream runs. */
+const SENT = 'sent'
+
 const STREAM = Symbol('client stream')
 /** With two properties that Node does not document: the head as text, and whether it has gone out. Where they are missing, Node sends the head. */
-type Raw = ServerResponse & { [STREAM]?: ClientStream, readonly _header?: string | null, _headerSent?: boolean }
+type Raw = ServerResponse & { [STREAM]?: ClientStream, _header?: string | null, _headerSent?: boolean }
 
 /** One function for all answers: a listener of its own for each, with the request in its scope, outlives it (see `ById`). */
 function closed(this: Raw): void {
@@ -86,7 +89,7 @@ export class ClientStream implements Writer {
     this.#ended = this.#gone = raw.destroyed
     // Not the framework's request signal: on a POST that one fires when the body has been read.
     this.#raw[STREAM] = this
-    raw.once('close', closed)
+    raw.on('close', closed)
   }
 
   /** The connection has closed. */
@@ -151,6 +154,8 @@ export class ClientStream implements Writer {
   #addHead(): boolean {
     if (!this.#added(FRAMES.addText(this.#raw._header!))) return false
     this.#raw._headerSent = true
+    // What Node asks after this is whether there was one.
+    this.#raw._header = SENT
     this.#headSent = true
     return true
   }
