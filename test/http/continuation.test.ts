@@ -96,7 +96,7 @@ t.test('what cannot be continued exactly is told', async t => {
 })
 
 t.test('where every backend has broken the answer once, whoever broke it first is asked again, and not who did last', async t => {
-  const { gateway, faults } = await setUp(t, {}, 2)
+  const { gateway, faults } = await setUp(t, { log: { request_file: '/dev/null' } }, 2)
   const undisturbed = read((await send(`${gateway.url}/v1/completions`, JSON.stringify(COMPLETION)).answer).text)
   await gateway.nextRecord()
   const once: FaultPlan = { rules: [{ kind: 'reset-stream', afterTokens: 5, count: 1 }] }
