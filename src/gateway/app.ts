@@ -61,6 +61,8 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     clientErrorHandler: clientError,
     frameworkErrors: (error, request, reply) => { sendError(error, request, reply.header('x-request-id', options.newId())) },
   }) as unknown as FastifyInstance
+  // What it says of the server as a whole.
+  app.log = options.telemetry.log as never
   app.server.maxConnections = config.limits.connections
   cutStalled(app.server, options.tls !== undefined, () => settings.current.config.timeouts.write_stall, options.clock)
   // Without listeners Node would answer these two with nothing, or with a status alone.

@@ -1,4 +1,5 @@
 // A whole data plane on a free port, in front of the given servers, with everything it tells kept for the test to read.
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { pino } from 'pino'
@@ -78,6 +79,7 @@ export interface TestGateway {
   /** The record of the request after those seen so far; waits for it. */
   nextRecord(): Promise<RequestRecord>
   configure(config: Config): void
+  readonly server: Server
   /** Open connections of clients. */
   connections(): Promise<number>
   close(): Promise<void>
@@ -117,7 +119,7 @@ export async function startGateway(t: Test, written: Readonly<Record<string, unk
   }
   t.teardown(close)
   return {
-    url: `http://127.0.0.1:${port}`, port, runtime, fleet, records, gaps, log,
+    url: `http://127.0.0.1:${port}`, port, runtime, fleet, records, gaps, log, server: plane.app.server,
     nextRecord: () => {
       const present = records[read]
       if (present !== undefined) {

@@ -1,4 +1,5 @@
 // What the gateway is where nobody asked for more: a proxy that adds nothing, loses nothing, and decides as its simulator does.
+import type { ServerResponse } from 'node:http'
 import t, { type Test } from 'tap'
 import { createRandom, createScheduler, queueMs } from '../../src/core/index.js'
 import { recordScript, replayScript, type ScriptEntry } from '../../src/simulator/index.js'
@@ -116,4 +117,29 @@ t.test('told the same events, the scheduler of a simulation decides as the live 
   const kinds = new Set(recorded.flatMap(({ decisions }) => decisions.map(({ type }) => type)))
   t.ok(recorded.length > 250 && kinds.has('dispatch'), `${recorded.length} events, ${[...kinds].join(', ')}`)
   t.strictSame(replayScript(recorded, createScheduler(given![0], createRandom(1), given![2])).map(entry => entry.decisions), recorded.map(entry => entry.decisions))
+})
+
+t.test('what the framework and Node have to say of a fault is in the log', async t => {
+  const { gateway, chat } = await setUp(t, goodChat(WORDS))
+  t.match(gateway.log.join(''), /Server listening at/)
+  gateway.server.once('request', (_request, response: ServerResponse) => {
+    const end = response.end.bind(response) as (...rest: unknown[]) => ServerResponse
+    response.end = (...rest: unknown[]) => {
+      t.equal(response.listenerCount('finish'), 1, 'Node waits for the end; the framework does not, with its request and reply in its hands')
+      end(...rest)
+      response.write('late')
+      return response
+    }
+  })
+  t.equal((await send(chat, CHAT()).answer).status, 200)
+  t.equal((await send(chat, CHAT()).answer).status, 200, 'nothing else came of it')
+  t.match(gateway.log.join(''), /ERR_STREAM_WRITE_AFTER_END.*an answer was written to after its end/)
+
+  const { submit } = gateway.runtime
+  gateway.runtime.submit = () => { throw new Error('no idea') }
+  const call = send(chat, CHAT())
+  call.answer.catch(() => {})
+  while (!gateway.log.some(line => line.includes('Reply was already sent'))) await new Promise(setImmediate)
+  call.leave()
+  gateway.runtime.submit = submit
 })

@@ -8,6 +8,7 @@ const PREFILL = 1
 const EXPECTED_FIRST_TOKEN = 2
 const FIRST_TOKEN = 3
 const PROGRESS = 4
+const TPOT = 5
 
 /**
  * What one dispatched request holds on one backend. Charged when made, released phase by phase:
@@ -37,7 +38,7 @@ export class Lease {
     this.probing = backend.probing
     this.uncachedTokens = backend.uncachedTokens(request)
     this.contextTokens = request.promptTokens
-    this.#ms = [nowMs, backend.model.prefillWorkMs(this.uncachedTokens), nowMs, NaN, nowMs]
+    this.#ms = [nowMs, backend.model.prefillWorkMs(this.uncachedTokens), nowMs, NaN, nowMs, request.tpotMs]
     backend.charge(this, nowMs)
     this.#ms[EXPECTED_FIRST_TOKEN] = backend.prefill.endsAtMs
   }
@@ -59,7 +60,7 @@ export class Lease {
   get progressAtMs(): Ms { return this.#ms[PROGRESS]! }
 
   /** Target per token; Infinity = none, or nobody sees the tokens come. */
-  get tpotMs(): Ms { return this.request.tpotMs }
+  get tpotMs(): Ms { return this.#ms[TPOT]! }
 
   /** From prefill to decode; `false` if it was there already. */
   firstToken(nowMs: Ms): boolean {
