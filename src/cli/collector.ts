@@ -11,9 +11,6 @@ const HELPED = ['concurrent-marking', 'concurrent-sweeping', 'concurrent-array-b
 /**
  * Bytes of new objects between two short rounds of the collector. A round copies what lives of them, and all streams wait meanwhile: with the engine's own
  * 16 to 32 MiB that is each stream of the last seconds. With less than this what lives on is old before its stream ends, and long rounds become frequent.
- *
- * How long a round takes is a matter of objects, hardly of their bytes, and a property that holds a fraction is an object by itself. So what lives as
- * long as a stream keeps its times in one array (`TrackedRequest`, `Lease`, `Figures`, `RunTimeline`, `Attempt`), and nothing that its answer does not need.
  */
 const MOST_YOUNG_BYTES = 8 * 1024 * 1024
 
@@ -23,6 +20,9 @@ const MOST_YOUNG_BYTES = 8 * 1024 * 1024
  * Where objects have mostly survived a few short rounds, as those of streams do, the engine makes later ones old from the start. All requests pass
  * through the same code, so it did that to those that are gone in a millisecond too: they wait among the old for a long round, and what they refer to is
  * copied as if it lived. `--trace-gc-nvp` shows it in what each short round promotes, `--trace-pretenuring-statistics` when the engine decides so.
+ *
+ * How long a short round takes is a matter of objects, hardly of their bytes, and a property that holds a fraction is an object by itself. So what lives as
+ * long as a stream keeps its times in one array (`TrackedRequest`, `Lease`, `Figures`, `RunTimeline`, `Attempt`), and nothing that its answer does not need.
  *
  * On a single core helpers of the collector run when the event loop does not: they make nothing shorter, cost a switch each, and a stream waits
  * for their time slices. There the loop collects by itself, in small steps (`npm run bench:relay` gives each proxy one core).

@@ -1,4 +1,5 @@
 import type { Explanation, Feasibility } from './events.js'
+import { known } from './known.js'
 import type { TrackedRequest } from './request.js'
 import type { BackendId, Ms, Tokens } from './types.js'
 
@@ -47,21 +48,16 @@ export class Figures implements Explanation {
   }
 
   get waitedMs(): Ms { return this.#of[WAITED]! }
-  get uncachedTokens(): Tokens | undefined { return this.#known(UNCACHED) }
-  get predictedTtftMs(): Ms | undefined { return this.#known(PREDICTED_TTFT) }
-  get predictedTtftErrorMs(): Ms | undefined { return this.#known(PREDICTED_TTFT_ERROR) }
-  get predictedTpotMs(): Ms | undefined { return this.#known(PREDICTED_TPOT) }
+  get uncachedTokens(): Tokens | undefined { return known(this.#of[UNCACHED]!) }
+  get predictedTtftMs(): Ms | undefined { return known(this.#of[PREDICTED_TTFT]!) }
+  get predictedTtftErrorMs(): Ms | undefined { return known(this.#of[PREDICTED_TTFT_ERROR]!) }
+  get predictedTpotMs(): Ms | undefined { return known(this.#of[PREDICTED_TPOT]!) }
   get slackMs(): Ms { return this.#of[SLACK]! }
-  get score(): number | undefined { return this.#known(SCORE) }
-  get runnerUpScore(): number | undefined { return this.#known(RUNNER_UP_SCORE) }
+  get score(): number | undefined { return known(this.#of[SCORE]!) }
+  get runnerUpScore(): number | undefined { return known(this.#of[RUNNER_UP_SCORE]!) }
 
   toJSON(): Explanation {
     const { policy, verdict, wouldReject, probe, promptTokens, uncachedTokens, waitedMs, predictedTtftMs, predictedTtftErrorMs, predictedTpotMs, slackMs, chosen, score, runnerUp, runnerUpScore, heldBy } = this
     return { policy, verdict, wouldReject, probe, promptTokens, uncachedTokens, waitedMs, predictedTtftMs, predictedTtftErrorMs, predictedTpotMs, slackMs, chosen, score, runnerUp, runnerUpScore, heldBy }
-  }
-
-  #known(figure: number): number | undefined {
-    const value = this.#of[figure]!
-    return Number.isNaN(value) ? undefined : value
   }
 }

@@ -1,3 +1,4 @@
+import { known } from './known.js'
 import type { OutputLengthHistogram } from './estimation/output-lengths.js'
 import type { Backend } from './ledger/backend.js'
 import type { Lease } from './ledger/lease.js'
@@ -101,10 +102,7 @@ export class TrackedRequest {
   set forecastUntilMs(ms: Ms) { this.#ms[FORECAST_UNTIL] = ms }
 
   /** By the last forecast, if there was one. */
-  get predictedTtftMs(): Ms | undefined {
-    const ms = this.#ms[PREDICTED_TTFT]!
-    return Number.isNaN(ms) ? undefined : ms
-  }
+  get predictedTtftMs(): Ms | undefined { return known(this.#ms[PREDICTED_TTFT]!) }
 
   get predictedTtftErrorMs(): Ms { return this.#ms[PREDICTED_TTFT_ERROR]! }
 

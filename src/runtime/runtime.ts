@@ -225,7 +225,8 @@ export class Runtime implements RunListener {
     if (lease === undefined || !lease.release()) return
     this.#leases--
     run.lease = undefined
-    const { pool = '', dispatchedAtMs = 0 } = run.timeline
+    const { pool = '' } = run.timeline
+    const dispatchedAtMs = run.timeline.dispatchedAtMs!
     if (this.#tellsAttempts) run.attempts = [...run.attempts, { backend: lease.backend, pool, dispatchedAtMs, endedAtMs: this.#clock.now(), verdict }]
     this.#telemetry.attempt(lease.backend, verdict)
     this.#fleet.attemptEnded(lease.backend, verdict, dispatchedAtMs, pace)
@@ -237,7 +238,8 @@ export class Runtime implements RunListener {
     if (run.continuation === undefined) run.job.outbound = undefined
     else run.job.outbound!.body = undefined
     const { explanation } = run
-    const { firstTokenAtMs, receivedAtMs, dispatchedAtMs = 0 } = run.timeline
+    const { firstTokenAtMs, receivedAtMs } = run.timeline
+    const dispatchedAtMs = run.timeline.dispatchedAtMs!
     this.#fleet.attemptProgressed(lease.backend, dispatchedAtMs, explanation?.uncachedTokens ?? explanation?.promptTokens ?? 0)
     if (firstTokenAtMs !== undefined && run.carriedTokens === 0) this.#telemetry.firstToken(lease.backend, run.job.spec.class, firstTokenAtMs - dispatchedAtMs, firstTokenAtMs - receivedAtMs, run.explanation)
     this.#feed({ type: 'first_token', id: run.timeline.id })

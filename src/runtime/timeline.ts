@@ -1,4 +1,4 @@
-import type { BackendId, Ending, Ms, PoolName, RequestId, RequestSpec, Timeline, Tokens } from '../core/index.js'
+import { known, type BackendId, type Ending, type Ms, type PoolName, type RequestId, type RequestSpec, type Timeline, type Tokens } from '../core/index.js'
 
 const RECEIVED = 0
 const CLASSIFIED = 1
@@ -34,29 +34,29 @@ export class RunTimeline implements Timeline {
 
   get receivedAtMs(): Ms { return this.#ms[RECEIVED]! }
 
-  get classifiedAtMs(): Ms | undefined { return this.#reached(CLASSIFIED) }
+  get classifiedAtMs(): Ms | undefined { return known(this.#ms[CLASSIFIED]!) }
   set classifiedAtMs(ms: Ms | undefined) { this.#ms[CLASSIFIED] = ms ?? NaN }
 
-  get queuedAtMs(): Ms | undefined { return this.#reached(QUEUED) }
+  get queuedAtMs(): Ms | undefined { return known(this.#ms[QUEUED]!) }
   set queuedAtMs(ms: Ms | undefined) { this.#ms[QUEUED] = ms ?? NaN }
 
-  get dispatchedAtMs(): Ms | undefined { return this.#reached(DISPATCHED) }
+  get dispatchedAtMs(): Ms | undefined { return known(this.#ms[DISPATCHED]!) }
   set dispatchedAtMs(ms: Ms | undefined) { this.#ms[DISPATCHED] = ms ?? NaN }
 
   /** The request was handed to a connection. */
-  get startedAtMs(): Ms | undefined { return this.#reached(STARTED) }
+  get startedAtMs(): Ms | undefined { return known(this.#ms[STARTED]!) }
   set startedAtMs(ms: Ms | undefined) { this.#ms[STARTED] = ms ?? NaN }
 
-  get connectedAtMs(): Ms | undefined { return this.#reached(CONNECTED) }
+  get connectedAtMs(): Ms | undefined { return known(this.#ms[CONNECTED]!) }
   set connectedAtMs(ms: Ms | undefined) { this.#ms[CONNECTED] = ms ?? NaN }
 
-  get firstTokenAtMs(): Ms | undefined { return this.#reached(FIRST_TOKEN) }
+  get firstTokenAtMs(): Ms | undefined { return known(this.#ms[FIRST_TOKEN]!) }
   set firstTokenAtMs(ms: Ms | undefined) { this.#ms[FIRST_TOKEN] = ms ?? NaN }
 
-  get lastTokenAtMs(): Ms | undefined { return this.#reached(LAST_TOKEN) }
+  get lastTokenAtMs(): Ms | undefined { return known(this.#ms[LAST_TOKEN]!) }
   set lastTokenAtMs(ms: Ms | undefined) { this.#ms[LAST_TOKEN] = ms ?? NaN }
 
-  get endedAtMs(): Ms | undefined { return this.#reached(ENDED) }
+  get endedAtMs(): Ms | undefined { return known(this.#ms[ENDED]!) }
   set endedAtMs(ms: Ms | undefined) { this.#ms[ENDED] = ms ?? NaN }
 
   get maxLatenessMs(): Ms { return this.#ms[MAX_LATENESS]! }
@@ -71,10 +71,5 @@ export class RunTimeline implements Timeline {
       id, receivedAtMs, classifiedAtMs, queuedAtMs, dispatchedAtMs, connectedAtMs, firstTokenAtMs, lastTokenAtMs, endedAtMs, ending, streamed,
       promptTokens, cachedTokens, outputTokens, outputTokensEstimated, attempts, pool, backend, maxLatenessMs,
     }
-  }
-
-  #reached(phase: number): Ms | undefined {
-    const ms = this.#ms[phase]!
-    return Number.isNaN(ms) ? undefined : ms
   }
 }

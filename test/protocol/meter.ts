@@ -132,3 +132,19 @@ t.test('R27: whole answers', async t => {
   t.equal(read('openai-chat', '').complete, false)
   t.equal(readAnswer('openai-chat', [Buffer.from('{"usage":{"comple'), Buffer.from('tion_tokens":3}}')]).usage?.outputTokens, 3)
 })
+
+t.test('streams that begin one after another do not take each other\'s events for their own', (t) => {
+  // Of one length before the text and behind it, so that in the place of one frame the other would fit.
+  const events = {
+    'openai-chat': Buffer.from('data: {"choices":[{"delta":{"content":"a"}}]}\n\n'),
+    'openai-completions': Buffer.from('data: {"choices":[{            "text":"a" }]}\n\n'),
+  }
+  t.equal(events['openai-chat'].indexOf('"a"'), events['openai-completions'].indexOf('"a"'))
+  t.equal(events['openai-chat'].length, events['openai-completions'].length)
+  const dialects = ['openai-chat', 'openai-completions'] as const
+  const streams = Array.from({ length: 200 }, (_, i) => ({ own: events[dialects[i % 2]!], others: events[dialects[(i + 1) % 2]!], meter: createStreamMeter(dialects[i % 2]!, { stripUsage: false }) }))
+  for (const { meter, own } of [...streams, ...streams]) meter.push(own)
+  for (const { meter, others } of streams) meter.push(others)
+  t.ok(streams.every(({ meter }) => meter.tokenEvents === 2 && meter.events === 3))
+  t.end()
+})

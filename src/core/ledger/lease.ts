@@ -1,3 +1,4 @@
+import { known } from '../known.js'
 import type { TrackedRequest } from '../request.js'
 import type { Ms, Tokens, Usage } from '../types.js'
 import type { Backend, Probing } from './backend.js'
@@ -51,10 +52,7 @@ export class Lease {
   /** When the first token was expected. */
   get expectedFirstTokenAtMs(): Ms { return this.#ms[EXPECTED_FIRST_TOKEN]! }
 
-  get firstTokenAtMs(): Ms | undefined {
-    const ms = this.#ms[FIRST_TOKEN]!
-    return Number.isNaN(ms) ? undefined : ms
-  }
+  get firstTokenAtMs(): Ms | undefined { return known(this.#ms[FIRST_TOKEN]!) }
 
   /** When `outputTokens` was last heard. */
   get progressAtMs(): Ms { return this.#ms[PROGRESS]! }
